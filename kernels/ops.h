@@ -1,0 +1,140 @@
+// The mathematics of a backend, as verbs over views. A backend knows neither model, policy, cache,
+// rank nor file format. Shapes: T = rows of the step, K/N = in/out features, Hq/Hkv = query and
+// key/value heads, D = head size. Activations are float32 and live in memory that the same backend
+// allocated; weights and cached rows keep their stored format.
+//
+// The law that every backend keeps (and tests/kernels checks): *batch invariance*. What a verb
+// writes for one row depends, bit for bit, on that row's inputs alone, never on how many rows came
+// with it, on their order, or on the number of threads. This is what makes an answer independent of
+// chunk size, stage count and of the questions asked beside it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/model/model_config.h"
+#include "common/tensor.h"
+#include "kernels/buffer.h"
+
+namespace varve {
+
+/// A weight [N, K] as the backend wants to read it. On the CPU it may simply be the mapped file.
+struct Weight {
+  TensorView view;  // what the kernels read
+  Buffer storage;   // owns view.data if the backend had to copy or repack; else empty
+  explicit operator bool() const { return static_cast<bool>(view); }
+};
+
+/// Attendable rows of one layer: what a segment shows to a kernel. Rows lie in ascending position.
+struct SegmentView {
+  DType dtype = DType::kF16;                // f32, f16 or bf16
+  const void* keys = nullptr;               // [Hkv, capacity, D], after RoPE
+  const void* values = nullptr;             // [Hkv, capacity, D]
+  const std::int32_t* positions = nullptr;  // [rows], strictly ascending
+  std::size_t rows = 0;
+  std::size_t capacity = 0;
+  std::size_t kv_heads = 0;
+  std::size_t head_dim = 0;
+};
+
+/// The writable side of a segment: where append_rows puts row `at` and its successors.
+struct SegmentStore {
+  DType dtype = DType::kF16;
+  void* keys = nullptr;               // [Hkv, capacity, D]
+  void* values = nullptr;             // [Hkv, capacity, D]
+  std::int32_t* positions = nullptr;  // [capacity]
+  std::size_t capacity = 0;
+  std::size_t kv_heads = 0;
+  std::size_t head_dim = 0;
+};
+
+/// Query rows [row_begin, row_begin + row_count) of the step look at one segment. Rows of several
+/// sequences that share a segment (questions over one document) may come as one item.
+struct AttendItem {
+  std::size_t row_begin = 0;
+  std::size_t row_count = 0;
+  SegmentView segment;
+};
+
+struct AttendParams {
+  std::size_t q_heads = 0;
+  float scale = 0;                      // usually 1 / sqrt(D)
+  std::optional<std::size_t> window{};  // a query at p sees keys at (p - window, p]
+};
+
+/// Attention over a part of the keys: softmax-weighted values, and the natural logarithm of the sum
+/// of exponentials that normalised them. No visible key: out = 0, lse = -infinity. Two partials over
+/// disjoint keys merge exactly: m = max(lse), w_i = exp(lse_i - m),
+/// out = sum(w_i out_i) / sum(w_i), lse = m + log(sum(w_i)).
+struct Partial {
+  Matrix out;  // [T, Hq * D]
+  Matrix lse;  // [T, Hq]
+};
+
+/// Segments are folded in runs of this many rows, counted from the segment's first row, each run a
+/// partial of its own. Fixed boundaries let a decode step spread one long segment over threads and
+/// still give the bits of a prefill.
+inline constexpr std::size_t kAttendRunRows = 1024;
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  /// "reference", "cpu (avx2)", ...: names the backend and the instruction set in use.
+  virtual std::string describe() const = 0;
+
+  // Memory.
+  virtual Buffer allocate(std::size_t bytes) = 0;
+  virtual void upload(void* to, const void* host, std::size_t bytes) = 0;
+  virtual void download(void* host, const void* from, std::size_t bytes) = 0;
+  /// Makes a mapped weight readable by `linear` and `embed`. The source must outlive the result.
+  virtual Weight prepare(const TensorView& host) = 0;
+
+  // Linear algebra.
+  /// out[t] = table[tokens[t]] as float32. table [V, K] in any dtype, out [T, K].
+  virtual void embed(std::span<const std::int32_t> tokens, const Weight& table, Matrix out) = 0;
+  /// y [T, N] = x [T, K] w^T (+ bias [N] in float32, if its view is set).
+  virtual void linear(ConstMatrix x, const Weight& w, const Weight& bias, Matrix y) = 0;
+
+  // Elementwise.
+  /// Each row of x is `cols / gain.cols` groups of gain.cols elements; every group is scaled to unit
+  /// root mean square (plus eps) and by gain [cols of a group]. In place is allowed.
+  virtual void rms_norm(ConstMatrix x, const Weight& gain, double eps, Matrix y) = 0;
+  /// cos_sin [T, R]: for pair i < R/2, cos at column i and sin at R/2 + i of
+  /// float(position) * inv_freq[i], the float32 product that the checkpoints were trained with.
+  virtual void rope_angles(std::span<const std::int32_t> positions, std::span<const float> inv_freq,
+                           Matrix cos_sin) = 0;
+  /// Rotates the first R elements of each head of x [T, H * head_dim] in place.
+  virtual void rope(Matrix x, ConstMatrix cos_sin, std::size_t head_dim, RopeLayout layout) = 0;
+  /// y = silu(gate) * up, all [T, N]; y may be gate or up.
+  virtual void silu_mul(ConstMatrix gate, ConstMatrix up, Matrix y) = 0;
+  /// y += x.
+  virtual void add(ConstMatrix x, Matrix y) = 0;
+
+  // Cached rows and attention.
+  /// Encodes rows k, v [T, Hkv * D] (k after RoPE) and their positions at rows [at, at + T).
+  virtual void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,
+                           const SegmentStore& into, std::size_t at) = 0;
+  /// Resets a partial to "no key seen": out = 0, lse = -infinity.
+  virtual void clear(Partial state) = 0;
+  /// For each item in order, for each of its rows: state = merge(state, attend(q, segment)).
+  /// q [T, Hq * D] after RoPE. A key is visible if its position is at most the query's (and within
+  /// the window).
+  virtual void attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
+                      std::span<const AttendItem> items, const AttendParams& params,
+                      Partial state) = 0;
+  /// state = merge(state, other), row by row and head by head.
+  virtual void merge(const Partial& other, Partial state) = 0;
+};
+
+/// "auto" is the best that this machine has. DeviceError names a backend that this build or machine
+/// lacks and lists those present. `threads` >= 1.
+std::unique_ptr<Ops> make_ops(std::string_view backend, std::size_t threads);
+std::vector<std::string> backends();
+
+}  // namespace varve

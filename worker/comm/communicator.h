@@ -1,0 +1,69 @@
+// Messages between ranks. One interface, several transports (ranks as threads of one process, MPI,
+// later NCCL): the same tests run on all. Messages of one (source, tag) arrive in the order in which
+// they were sent. Every wait has a deadline; what it throws names self, peer, tag and how long.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "worker/comm/tags.h"
+
+namespace varve {
+
+/// How long to wait, and for the error message: for what. `what` must outlive the call.
+struct Waiting {
+  std::chrono::milliseconds limit;
+  std::string_view what;  // "activations of step 17"
+};
+
+/// Bytes and messages sent, by tag.
+struct Traffic {
+  struct Count {
+    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;
+  };
+  std::array<Count, static_cast<std::size_t>(Tag::kCount)> by_tag{};
+};
+
+/// A started send. The bytes must stay untouched until `Communicator::wait` on it returned.
+struct PendingSend {
+  std::uint64_t id = 0;
+};
+
+/// Used by one thread at a time, except `cancel`, which any thread may call at any time.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// Starts a send and returns. It progresses while the caller computes.
+  virtual PendingSend send(std::span<const std::byte> bytes, int peer, Tag tag) = 0;
+  /// Returns when the send's bytes may be reused. PeerError past the deadline.
+  virtual void wait(PendingSend send, Waiting waiting) = 0;
+  /// Receives exactly into.size() bytes; a message of another size is an error naming both.
+  virtual void recv(std::span<std::byte> into, int peer, Tag tag, Waiting waiting) = 0;
+  /// Receives one message of whatever size was sent.
+  virtual std::vector<std::byte> recv_message(int peer, Tag tag, Waiting waiting) = 0;
+  /// Whether a message of that kind has arrived. Does not wait.
+  virtual bool arrived(int peer, Tag tag) = 0;
+
+  /// `bytes` of `root` replace those of every other rank; returns when this rank's part is done.
+  virtual void broadcast(std::vector<std::byte>& bytes, int root, Tag tag, Waiting waiting) = 0;
+  /// At `root`: what each rank passed, by rank. Elsewhere: empty.
+  virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> bytes, int root,
+                                                     Tag tag, Waiting waiting) = 0;
+
+  /// Ends every wait of this rank, now and later, with a PeerError that carries the reason.
+  virtual void cancel(const std::string& reason) = 0;
+
+  virtual Traffic traffic() const = 0;
+};
+
+}  // namespace varve

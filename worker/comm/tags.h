@@ -1,0 +1,31 @@
+// Every tag of the program, grouped by protocol: a collision shows in review.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace varve {
+
+enum class Tag : std::uint8_t {
+  // Start-up, rank 0 -> all and back.
+  kBootstrap,  // address and launch token of the control server
+  kPlan,       // job, plan
+
+  // The activation channel, stage s -> s + 1; credits come back.
+  kStepHeader,
+  kActivations,
+  kCredit,
+
+  // Last stage -> stage 0: sampled tokens.
+  kTokens,
+
+  // End of the run, all -> rank 0.
+  kReport,
+
+  kTest,  // for the tests of the transports alone
+  kCount,
+};
+
+std::string_view tag_name(Tag tag);
+
+}  // namespace varve
