@@ -8,10 +8,10 @@ namespace varve {
 namespace {
 
 constexpr std::array kInfos = {
-    DTypeInfo{DType::kF32, "f32", 1, 4},      DTypeInfo{DType::kF16, "f16", 1, 2},
-    DTypeInfo{DType::kBF16, "bf16", 1, 2},    DTypeInfo{DType::kQ4_0, "q4_0", 32, 18},
-    DTypeInfo{DType::kQ4_1, "q4_1", 32, 20},  DTypeInfo{DType::kQ5_0, "q5_0", 32, 22},
-    DTypeInfo{DType::kQ5_1, "q5_1", 32, 24},  DTypeInfo{DType::kQ8_0, "q8_0", 32, 34},
+    DTypeInfo{DType::kF32, "f32", 1, 4},       DTypeInfo{DType::kF16, "f16", 1, 2},
+    DTypeInfo{DType::kBF16, "bf16", 1, 2},     DTypeInfo{DType::kQ4_0, "q4_0", 32, 18},
+    DTypeInfo{DType::kQ4_1, "q4_1", 32, 20},   DTypeInfo{DType::kQ5_0, "q5_0", 32, 22},
+    DTypeInfo{DType::kQ5_1, "q5_1", 32, 24},   DTypeInfo{DType::kQ8_0, "q8_0", 32, 34},
     DTypeInfo{DType::kQ4_K, "q4_k", 256, 144}, DTypeInfo{DType::kQ5_K, "q5_k", 256, 176},
     DTypeInfo{DType::kQ6_K, "q6_k", 256, 210},
 };

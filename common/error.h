@@ -14,10 +14,10 @@ namespace varve {
 enum class ExitCode : int {
   kDone = 0,
   kOther = 1,
-  kUsage = 2,        // command line, job file, or an input file
-  kDoesNotFit = 3,   // the plan does not fit
-  kReceipt = 4,      // a policy that was asked for did not act
-  kRankLost = 5,     // a rank died, hung, or failed
+  kUsage = 2,       // command line, job file, or an input file
+  kDoesNotFit = 3,  // the plan does not fit
+  kReceipt = 4,     // a policy that was asked for did not act
+  kRankLost = 5,    // a rank died, hung, or failed
   kInterrupted = 130,
   kTerminated = 143,
 };
@@ -58,8 +58,8 @@ struct DeviceError : Error {
 }  // namespace varve
 
 /// A condition that only a bug can break. The detail is a format string that prints both values.
-#define VARVE_CHECK(condition, ...)                                                        \
-  do {                                                                                     \
-    if (!(condition)) [[unlikely]]                                                         \
-      ::varve::check_failed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__));   \
+#define VARVE_CHECK(condition, ...)                                                      \
+  do {                                                                                   \
+    if (!(condition)) [[unlikely]]                                                       \
+      ::varve::check_failed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
   } while (false)

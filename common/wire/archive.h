@@ -1,5 +1,5 @@
-// Fields listed once, visited: `template <class A> void visit(A& a, T& value)` names the fields of a
-// message in order, and the same list writes it and reads it back. Little-endian, no padding.
+// Fields listed once, visited: `template <class A> void visit(A& a, T& value)` names the fields of
+// a message in order, and the same list writes it and reads it back. Little-endian, no padding.
 // Reading checks every length against the bytes that are left.
 #pragma once
 

@@ -1,6 +1,6 @@
-// A step: what the coordinator tells the pipeline to do. Steps enter stage 0 and flow down the stages
-// in the channel that carries the activations, so every stage applies the same steps in the same
-// order with no barrier, and whatever changes a cache is ordered with what reads it.
+// A step: what the coordinator tells the pipeline to do. Steps enter stage 0 and flow down the
+// stages in the channel that carries the activations, so every stage applies the same steps in the
+// same order with no barrier, and whatever changes a cache is ordered with what reads it.
 #pragma once
 
 #include <cstdint>
@@ -77,7 +77,7 @@ struct SampledToken {
   std::uint32_t sequence = 0;
   std::uint32_t position = 0;  // of the row whose logits gave it; the token itself comes after
   std::int32_t token = 0;
-  float logprob = 0;           // natural log of its probability under softmax(logits)
+  float logprob = 0;  // natural log of its probability under softmax(logits)
 };
 template <class A>
 void visit(A& a, SampledToken& t) {

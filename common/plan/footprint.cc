@@ -1,0 +1,67 @@
+#include "common/plan/footprint.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+namespace varve {
+namespace {
+
+constexpr std::size_t kFloat = sizeof(float);
+
+std::size_t kv_peak(const ModelConfig& model, LayerRange layers, const JobShape& job) {
+  std::size_t bytes = segment_bytes(model, job.prefix_rows, job.kv_dtype);
+  std::vector<std::size_t> rows = job.question_rows;
+  std::sort(rows.begin(), rows.end(), std::greater<>());
+  rows.resize(std::min(rows.size(), job.parallel));
+  for (std::size_t own : rows) bytes += segment_bytes(model, own, job.kv_dtype);
+  return bytes * layers.count();
+}
+
+std::size_t stage_weights(const ModelConfig& model, const WeightBytes& weights, LayerRange layers) {
+  const auto first = weights.layer.begin();
+  std::size_t bytes =
+      std::accumulate(first + static_cast<std::ptrdiff_t>(layers.begin),
+                      first + static_cast<std::ptrdiff_t>(layers.end), std::size_t{0});
+  const bool is_first = layers.begin == 0;
+  const bool is_last = layers.end == model.layers;
+  if (is_first || (is_last && model.tied_embeddings)) bytes += weights.embedding;
+  if (is_last) bytes += weights.head + weights.final_norm;
+  return bytes;
+}
+
+}  // namespace
+
+std::size_t segment_bytes(const ModelConfig& model, std::size_t rows, DType dtype) {
+  return 2 * model.kv_heads * rows * row_bytes(dtype, model.head_dim) + rows * sizeof(std::int32_t);
+}
+
+WorkspaceBytes workspace_bytes(const ModelConfig& model, std::size_t rows, std::size_t samples,
+                               bool last) {
+  WorkspaceBytes bytes;
+  bytes.residual = kFloat * rows * model.hidden;
+  bytes.normed = kFloat * rows * model.hidden;
+  bytes.attention = kFloat * rows * (2 * model.q_width() + 2 * model.kv_width() + model.q_heads);
+  bytes.angles = kFloat * rows * model.rope_dims;
+  bytes.mlp = kFloat * rows * 2 * model.intermediate;
+  if (last) bytes.logits = kFloat * samples * model.vocab;
+  return bytes;
+}
+
+std::size_t boundary_bytes(const ModelConfig& model, std::size_t rows) {
+  return kFloat * rows * model.hidden;
+}
+
+Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerRange layers,
+                    const JobShape& job) {
+  const bool last = layers.end == model.layers;
+  Footprint bytes;
+  bytes.weights = stage_weights(model, weights, layers);
+  bytes.kv = kv_peak(model, layers, job);
+  bytes.workspace =
+      workspace_bytes(model, job.chunk, std::min(job.chunk, job.parallel), last).total();
+  bytes.channel = last ? 0 : job.in_flight * boundary_bytes(model, job.chunk);
+  return bytes;
+}
+
+}  // namespace varve
