@@ -68,9 +68,9 @@ struct AttendParams {
 };
 
 /// Attention over a part of the keys: softmax-weighted values, and the natural logarithm of the sum
-/// of exponentials that normalised them. No visible key: out = 0, lse = -infinity. Two partials over
-/// disjoint keys merge exactly: m = max(lse), w_i = exp(lse_i - m),
-/// out = sum(w_i out_i) / sum(w_i), lse = m + log(sum(w_i)).
+/// of exponentials that normalised them. No visible key: out = 0, lse = -infinity. Two partials
+/// over disjoint keys merge exactly: m = max(lse), w_i = exp(lse_i - m), out = sum(w_i out_i) /
+/// sum(w_i), lse = m + log(sum(w_i)).
 struct Partial {
   Matrix out;  // [T, Hq * D]
   Matrix lse;  // [T, Hq]
@@ -102,8 +102,8 @@ class Ops {
   virtual void linear(ConstMatrix x, const Weight& w, const Weight& bias, Matrix y) = 0;
 
   // Elementwise.
-  /// Each row of x is `cols / gain.cols` groups of gain.cols elements; every group is scaled to unit
-  /// root mean square (plus eps) and by gain [cols of a group]. In place is allowed.
+  /// Each row of x is `cols / gain.cols` groups of gain.cols elements; every group is scaled to
+  /// unit root mean square (plus eps) and by gain [cols of a group]. In place is allowed.
   virtual void rms_norm(ConstMatrix x, const Weight& gain, double eps, Matrix y) = 0;
   /// cos_sin [T, R]: for pair i < R/2, cos at column i and sin at R/2 + i of
   /// float(position) * inv_freq[i], the float32 product that the checkpoints were trained with.

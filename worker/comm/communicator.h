@@ -1,6 +1,7 @@
 // Messages between ranks. One interface, several transports (ranks as threads of one process, MPI,
-// later NCCL): the same tests run on all. Messages of one (source, tag) arrive in the order in which
-// they were sent. Every wait has a deadline; what it throws names self, peer, tag and how long.
+// later NCCL): the same tests run on all. Messages of one (source, tag) arrive in the order in
+// which they were sent. Every wait has a deadline; what it throws names self, peer, tag and how
+// long.
 #pragma once
 
 #include <array>
