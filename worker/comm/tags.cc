@@ -1,0 +1,29 @@
+#include "worker/comm/tags.h"
+
+namespace varve {
+
+std::string_view tag_name(Tag tag) {
+  switch (tag) {
+    case Tag::kBootstrap:
+      return "kBootstrap";
+    case Tag::kPlan:
+      return "kPlan";
+    case Tag::kStepHeader:
+      return "kStepHeader";
+    case Tag::kActivations:
+      return "kActivations";
+    case Tag::kCredit:
+      return "kCredit";
+    case Tag::kTokens:
+      return "kTokens";
+    case Tag::kReport:
+      return "kReport";
+    case Tag::kTest:
+      return "kTest";
+    case Tag::kCount:
+      break;
+  }
+  return "unknown tag";
+}
+
+}  // namespace varve
