@@ -1,0 +1,54 @@
+// Llama 2 and 3, SmolLM and their kin (arXiv 2302.13971): pre-norm, rotary positions, grouped
+// queries, a gated MLP, no biases.
+#include "worker/model/family.h"
+
+namespace varve {
+namespace {
+
+class LlamaLayer : public DecoderLayer {
+ public:
+  LlamaLayer(std::size_t layer, const ModelConfig& c, LayerTensors& t)
+      : layer_(layer),
+        norm_(t.vector("attn_norm.weight", c.hidden)),
+        wq_(t.matrix("attn_q.weight", c.q_width(), c.hidden)),
+        wk_(t.matrix("attn_k.weight", c.kv_width(), c.hidden)),
+        wv_(t.matrix("attn_v.weight", c.kv_width(), c.hidden)),
+        wo_(t.matrix("attn_output.weight", c.hidden, c.q_width())),
+        mlp_(GatedMlp::load(c, t)) {}
+
+  void forward(const LayerContext& context, Matrix x) const override {
+    Ops& ops = context.ops;
+    const ModelConfig& config = context.config;
+    const LayerScratch& s = context.scratch;
+
+    ops.rms_norm(x, norm_, config.norm_eps, s.h);
+    ops.linear(s.h, wq_, {}, s.q);
+    ops.linear(s.h, wk_, {}, s.k);
+    ops.linear(s.h, wv_, {}, s.v);
+    ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
+    ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
+    context.attend(layer_, s.q, s.k, s.v, std::nullopt, s.o);
+    ops.linear(s.o.out, wo_, {}, s.h);
+    ops.add(s.h, x);
+
+    mlp_.forward(context, x);
+  }
+
+ private:
+  std::size_t layer_;
+  Weight norm_;          // [hidden]
+  Weight wq_, wk_, wv_;  // [Hq * D, hidden], [Hkv * D, hidden], [Hkv * D, hidden]
+  Weight wo_;            // [hidden, Hq * D]
+  GatedMlp mlp_;
+};
+
+std::unique_ptr<DecoderLayer> load(std::size_t layer, const ModelConfig& config,
+                                   LayerTensors& tensors) {
+  return std::make_unique<LlamaLayer>(layer, config, tensors);
+}
+
+}  // namespace
+
+const Family kLlama = {.name = "llama", .load = load};
+
+}  // namespace varve

@@ -1,0 +1,44 @@
+#include "worker/model/family.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "common/error.h"
+
+namespace varve {
+namespace {
+
+constexpr std::array kFamilies = {&kLlama, &kMistral, &kQwen2, &kQwen3};
+
+}  // namespace
+
+const Family& find_family(std::string_view name, const std::string& where) {
+  std::string known;
+  for (const Family* family : kFamilies) {
+    if (family->name == name) return *family;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", family->name);
+  }
+  throw ConfigError(fmt::format("{}: model family '{}' is not supported; known families: {}", where,
+                                name, known));
+}
+
+GatedMlp GatedMlp::load(const ModelConfig& config, LayerTensors& tensors) {
+  return {.norm = tensors.vector("ffn_norm.weight", config.hidden),
+          .gate = tensors.matrix("ffn_gate.weight", config.intermediate, config.hidden),
+          .up = tensors.matrix("ffn_up.weight", config.intermediate, config.hidden),
+          .down = tensors.matrix("ffn_down.weight", config.hidden, config.intermediate)};
+}
+
+void GatedMlp::forward(const LayerContext& context, Matrix x) const {
+  Ops& ops = context.ops;
+  const LayerScratch& s = context.scratch;
+  ops.rms_norm(x, norm, context.config.norm_eps, s.h);
+  ops.linear(s.h, gate, {}, s.gate);
+  ops.linear(s.h, up, {}, s.up);
+  ops.silu_mul(s.gate, s.up, s.gate);
+  ops.linear(s.gate, down, {}, s.h);
+  ops.add(s.h, x);
+}
+
+}  // namespace varve

@@ -1,0 +1,93 @@
+#include "worker/pipeline/channel.h"
+
+#include <cstring>
+
+#include "common/error.h"
+#include "worker/pipeline/clock.h"
+
+namespace varve {
+namespace {
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
+}  // namespace
+
+Outlet::Outlet(Communicator& comm, int peer, std::size_t width, std::size_t rows,
+               std::size_t in_flight, std::chrono::milliseconds deadline)
+    : comm_(comm), peer_(peer), width_(width), deadline_(deadline), slots_(in_flight) {
+  for (Slot& slot : slots_) slot.activations.resize(rows * width);
+}
+
+std::size_t Outlet::buffer_bytes() const {
+  return slots_.size() * slots_.front().activations.size() * sizeof(float);
+}
+
+void Outlet::reclaim_oldest() {
+  Slot& slot = slots_[(next_ + slots_.size() - under_way_) % slots_.size()];
+  const std::string what =
+      fmt::format("room for a step on the channel (step {} is not taken)", slot.step);
+  const Waiting waiting{deadline_, what};
+  const ScopedTimer timer(wait_ns_);
+  comm_.wait(slot.header_send, waiting);
+  if (slot.has_activations) comm_.wait(slot.activations_send, waiting);
+  std::uint64_t credit = 0;
+  comm_.recv(std::as_writable_bytes(std::span(&credit, 1)), peer_, Tag::kCredit, waiting);
+  VARVE_CHECK(credit == slot.step, "credit for step {}, expected {}", credit, slot.step);
+  --under_way_;
+}
+
+void Outlet::pass(const Step& step, ConstMatrix activations) {
+  if (under_way_ == slots_.size()) reclaim_oldest();
+  Slot& slot = slots_[next_];
+  next_ = (next_ + 1) % slots_.size();
+  ++under_way_;
+  slot.step = step.id;
+  slot.header = to_bytes(step);
+  slot.header_send = comm_.send(slot.header, peer_, Tag::kStepHeader);
+  slot.has_activations = step.kind == StepKind::kRows;
+  if (!slot.has_activations) return;
+  const std::size_t floats = activations.rows * width_;
+  VARVE_CHECK(activations.cols == width_ && activations.stride == width_ &&
+                  floats <= slot.activations.size(),
+              "activations [{}, {}] for a slot of {} floats", activations.rows, activations.cols,
+              slot.activations.size());
+  std::memcpy(slot.activations.data(), activations.data, floats * sizeof(float));
+  slot.activations_send = comm_.send(std::as_bytes(std::span(slot.activations).first(floats)),
+                                     peer_, Tag::kActivations);
+}
+
+void Outlet::flush() {
+  while (under_way_ > 0) reclaim_oldest();
+}
+
+Inlet::Inlet(Communicator& comm, int peer, std::chrono::milliseconds deadline)
+    : comm_(comm), peer_(peer), deadline_(deadline) {}
+
+Step Inlet::take_header() {
+  const ScopedTimer timer(wait_ns_);
+  const std::vector<std::byte> bytes =
+      comm_.recv_message(peer_, Tag::kStepHeader, {deadline_, "the next step"});
+  Step step = from_bytes<Step>(bytes, "step");
+  if (step.kind != StepKind::kRows) give_credit(step.id);
+  return step;
+}
+
+void Inlet::take_activations(const Step& step, Matrix into) {
+  const std::string what = fmt::format("activations of step {}", step.id);
+  const ScopedTimer timer(wait_ns_);
+  comm_.recv(std::as_writable_bytes(std::span(into.data, into.rows * into.cols)), peer_,
+             Tag::kActivations, {deadline_, what});
+  give_credit(step.id);
+}
+
+void Inlet::give_credit(std::uint64_t step) {
+  if (credit_pending_) comm_.wait(credit_send_, {deadline_, "a credit to leave"});
+  credit_ = step;
+  credit_send_ = comm_.send(bytes_of(credit_), peer_, Tag::kCredit);
+  credit_pending_ = true;
+}
+
+}  // namespace varve

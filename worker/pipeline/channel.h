@@ -1,0 +1,81 @@
+// The link to a neighbour stage: a step's header, then its activations. At most `in_flight` steps
+// are under way on a link; the receiver gives a credit back for each that it has taken, so memory
+// is bounded and the bound stands in the plan.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <vector>
+
+#include "common/wire/step.h"
+#include "kernels/ops.h"
+#include "worker/comm/communicator.h"
+
+namespace varve {
+
+/// Times spent waiting for a neighbour, in nanoseconds.
+struct ChannelWaits {
+  std::uint64_t receive_ns = 0;
+  std::uint64_t send_ns = 0;
+};
+
+class Outlet {
+ public:
+  /// To rank `peer`, activations of `width` floats a row, steps of up to `rows` rows.
+  Outlet(Communicator& comm, int peer, std::size_t width, std::size_t rows, std::size_t in_flight,
+         std::chrono::milliseconds deadline);
+
+  /// Copies the step and its activations [T, width] (none unless kRows) and starts to send them.
+  /// Waits for a credit if in_flight steps are under way.
+  void pass(const Step& step, ConstMatrix activations);
+  /// Waits until everything passed has been taken.
+  void flush();
+
+  std::size_t buffer_bytes() const;
+  std::uint64_t wait_ns() const { return wait_ns_; }
+
+ private:
+  struct Slot {
+    std::vector<std::byte> header;
+    std::vector<float> activations;  // [rows, width], allocated once
+    PendingSend header_send;
+    PendingSend activations_send;
+    bool has_activations = false;
+    std::uint64_t step = 0;
+  };
+  void reclaim_oldest();
+
+  Communicator& comm_;
+  int peer_;
+  std::size_t width_;
+  std::chrono::milliseconds deadline_;
+  std::vector<Slot> slots_;  // [in_flight]
+  std::size_t next_ = 0;
+  std::size_t under_way_ = 0;
+  std::uint64_t wait_ns_ = 0;
+};
+
+class Inlet {
+ public:
+  Inlet(Communicator& comm, int peer, std::chrono::milliseconds deadline);
+
+  /// Waits for the next step's header. Its activations must be taken next, if it has any.
+  Step take_header();
+  /// Receives the activations [T, width] of that step and returns the credit.
+  void take_activations(const Step& step, Matrix into);
+
+  std::uint64_t wait_ns() const { return wait_ns_; }
+
+ private:
+  void give_credit(std::uint64_t step);
+
+  Communicator& comm_;
+  int peer_;
+  std::chrono::milliseconds deadline_;
+  std::uint64_t credit_ = 0;  // the bytes of the credit under way
+  PendingSend credit_send_;
+  bool credit_pending_ = false;
+  std::uint64_t wait_ns_ = 0;
+};
+
+}  // namespace varve

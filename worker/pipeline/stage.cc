@@ -1,0 +1,195 @@
+#include "worker/pipeline/stage.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/error.h"
+#include "worker/model/sampler.h"
+#include "worker/pipeline/clock.h"
+
+namespace varve {
+namespace {
+
+bool is_decode(const Step& step) {
+  return std::all_of(step.rows.begin(), step.rows.end(),
+                     [](const SequenceRows& r) { return r.sample && r.count == 1; });
+}
+
+}  // namespace
+
+Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& options,
+             StepSource* source, StageHooks hooks)
+    : model_(model),
+      comm_(comm),
+      ops_(ops),
+      options_(options),
+      source_(source),
+      hooks_(std::move(hooks)),
+      cache_(model.config(), model.layers(), options.kv_dtype, ops) {
+  VARVE_CHECK(model.is_first() == (source != nullptr), "layers from {}, source {}",
+              model.layers().begin, source != nullptr);
+  if (!model.is_first()) inlet_.emplace(comm, comm.rank() - 1, options.deadline);
+  if (!model.is_last()) {
+    outlet_.emplace(comm, comm.rank() + 1, model.config().hidden, options.rows, options.in_flight,
+                    options.deadline);
+  }
+  positions_.reserve(options.rows);
+  if (model.is_last()) logits_.resize(model.config().vocab);
+}
+
+void Stage::note(ActivityKind kind, std::uint64_t step, int peer) const {
+  if (hooks_.on_activity) hooks_.on_activity(kind, step, peer);
+}
+
+void Stage::run() {
+  StepKind kind = StepKind::kRows;
+  while (kind != StepKind::kStop) {
+    const auto begin = std::chrono::steady_clock::now();
+    const Step step = take();
+    apply(step);
+    record(step, begin);
+    kind = step.kind;
+  }
+  if (outlet_) outlet_->flush();
+  if (result_send_) comm_.wait(*result_send_, {options_.deadline, "the last tokens to leave"});
+}
+
+Step Stage::take() {
+  if (model_.is_first()) return take_from_source();
+  note(ActivityKind::kReceiving, 0, comm_.rank() - 1);
+  return inlet_->take_header();
+}
+
+Step Stage::take_from_source() {
+  const int last = comm_.size() - 1;
+  while (!model_.is_last() && comm_.arrived(last, Tag::kTokens)) receive_result();
+  Step step;
+  while (!source_->next(step)) {
+    VARVE_CHECK(!model_.is_last(), "the source waits for tokens that a single stage has given");
+    receive_result();
+  }
+  return step;
+}
+
+void Stage::receive_result() {
+  const int last = comm_.size() - 1;
+  note(ActivityKind::kReceiving, 0, last);
+  const ScopedTimer timer(result_wait_ns_);
+  const std::vector<std::byte> bytes =
+      comm_.recv_message(last, Tag::kTokens, {options_.deadline, "sampled tokens"});
+  source_->on_result(from_bytes<StepResult>(bytes, "step result"));
+}
+
+void Stage::apply(const Step& step) {
+  switch (step.kind) {
+    case StepKind::kOpen:
+      cache_.open(step.sequence, step.parent, step.capacity);
+      if (model_.is_last()) sampling_[step.sequence] = step.sampling;
+      break;
+    case StepKind::kRows:
+      run_rows(step);
+      return;
+    case StepKind::kRelease:
+      cache_.release(step.sequence);
+      sampling_.erase(step.sequence);
+      break;
+    case StepKind::kStop:
+      break;
+  }
+  if (outlet_) outlet_->pass(step, {});
+}
+
+void Stage::fill_positions(const Step& step) {
+  positions_.clear();
+  for (const SequenceRows& r : step.rows) {
+    for (std::uint32_t i = 0; i < r.count; ++i) {
+      positions_.push_back(static_cast<std::int32_t>(r.begin + i));
+    }
+  }
+  VARVE_CHECK(!positions_.empty() && positions_.size() <= options_.rows,
+              "a step of {} rows, room for {}", positions_.size(), options_.rows);
+}
+
+void Stage::run_rows(const Step& step) {
+  fill_positions(step);
+  const Matrix x = model_.residual(positions_.size());
+  if (inlet_) inlet_->take_activations(step, x);
+  note(ActivityKind::kComputing, step.id, comm_.rank());
+  {
+    const ScopedTimer timer(busy_ns_);
+    if (model_.is_first()) model_.embed(step.tokens);
+    const ModelConfig& config = model_.config();
+    const auto attend = [&](std::size_t layer, ConstMatrix q, ConstMatrix k, ConstMatrix v,
+                            std::optional<std::size_t> window, Partial out) {
+      const AttendParams params{.q_heads = config.q_heads,
+                                .scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim)),
+                                .window = window};
+      cache_.attend(layer, step.rows, positions_, q, k, v, params, out);
+    };
+    model_.run(positions_, attend);
+  }
+  if (outlet_) {
+    note(ActivityKind::kSending, step.id, comm_.rank() + 1);
+    outlet_->pass(step, x);
+  } else {
+    sample_rows(step);
+  }
+}
+
+void Stage::sample_rows(const Step& step) {
+  sampled_rows_.clear();
+  std::size_t at = 0;
+  for (const SequenceRows& r : step.rows) {
+    at += r.count;
+    if (r.sample) sampled_rows_.push_back(at - 1);
+  }
+  if (sampled_rows_.empty()) return;
+  note(ActivityKind::kSampling, step.id, comm_.rank());
+  StepResult result{.step = step.id, .tokens = {}};
+  {
+    const ScopedTimer timer(busy_ns_);
+    const Matrix logits = model_.logits(sampled_rows_);
+    if (hooks_.on_logits) hooks_.on_logits(step, logits);
+    std::size_t i = 0;
+    for (const SequenceRows& r : step.rows) {
+      if (!r.sample) continue;
+      ops_.download(logits_.data(), logits.row(i++), logits_.size() * sizeof(float));
+      const std::uint32_t position = r.begin + r.count - 1;
+      const Sampled s = sample(logits_, sampling_.at(r.sequence), position);
+      result.tokens.push_back({r.sequence, position, s.token, s.logprob});
+    }
+  }
+  deliver(result);
+}
+
+void Stage::deliver(const StepResult& result) {
+  if (model_.is_first()) {
+    source_->on_result(result);
+    return;
+  }
+  if (result_send_) comm_.wait(*result_send_, {options_.deadline, "earlier tokens to leave"});
+  result_bytes_ = to_bytes(result);
+  result_send_ = comm_.send(result_bytes_, 0, Tag::kTokens);
+}
+
+void Stage::record(const Step& step, std::chrono::steady_clock::time_point begin) {
+  const auto elapsed = std::chrono::steady_clock::now() - begin;
+  const std::uint64_t receive_ns = result_wait_ns_ + (inlet_ ? inlet_->wait_ns() : 0);
+  const std::uint64_t send_ns = outlet_ ? outlet_->wait_ns() : 0;
+  if (step.kind == StepKind::kRows) {
+    PhaseTimes& phase = is_decode(step) ? times_.decode : times_.prefill;
+    ++phase.steps;
+    phase.rows += row_count(step);
+    phase.elapsed_ns += static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
+    phase.busy_ns += busy_ns_ - seen_busy_ns_;
+    phase.receive_ns += receive_ns - seen_receive_ns_;
+    phase.send_ns += send_ns - seen_send_ns_;
+  }
+  seen_busy_ns_ = busy_ns_;
+  seen_receive_ns_ = receive_ns;
+  seen_send_ns_ = send_ns;
+  if (hooks_.on_step_done) hooks_.on_step_done(times_, cache_.ledger().current());
+}
+
+}  // namespace varve

@@ -1,0 +1,103 @@
+// One stage of the pipeline: takes steps, runs its layers, passes them on. Stage 0 takes them from
+// the coordinator's source, later stages from their neighbour; the last one samples and sends
+// tokens back to stage 0. No step waits for a barrier, and prefill has no feedback edge.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "common/wire/control.h"
+#include "common/wire/step.h"
+#include "worker/cache/stage_cache.h"
+#include "worker/comm/communicator.h"
+#include "worker/model/stage_model.h"
+#include "worker/pipeline/channel.h"
+
+namespace varve {
+
+/// Where the time of one phase went. A step whose rows all sample is decode, every other prefill.
+struct PhaseTimes {
+  std::uint64_t steps = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t elapsed_ns = 0;
+  std::uint64_t busy_ns = 0;     // computing
+  std::uint64_t receive_ns = 0;  // waiting for a step or for tokens
+  std::uint64_t send_ns = 0;     // waiting for a credit
+};
+
+struct StageTimes {
+  PhaseTimes prefill;
+  PhaseTimes decode;
+};
+
+/// What others want to know of a running stage. Called from the stage's thread; must not block.
+struct StageHooks {
+  std::function<void(ActivityKind kind, std::uint64_t step, int peer)> on_activity;
+  /// Last stage: logits [n, vocab] of a step's sampled rows, before they become tokens.
+  std::function<void(const Step& step, ConstMatrix logits)> on_logits;
+  /// After each step.
+  std::function<void(const StageTimes& times, std::size_t kv_bytes)> on_step_done;
+};
+
+class Stage {
+ public:
+  struct Options {
+    std::size_t rows = 0;       // most rows of a step
+    std::size_t in_flight = 1;  // most steps under way to the next stage
+    DType kv_dtype = DType::kF16;
+    std::chrono::milliseconds deadline{};  // of every wait for another rank
+  };
+
+  /// `source` is given on stage 0 alone. All references must outlive this.
+  Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& options, StepSource* source,
+        StageHooks hooks);
+
+  /// Runs until a kStop step has passed through.
+  void run();
+
+  const StageTimes& times() const { return times_; }
+  const Ledger& ledger() const { return cache_.ledger(); }
+  std::size_t channel_bytes() const { return outlet_ ? outlet_->buffer_bytes() : 0; }
+
+ private:
+  Step take();
+  Step take_from_source();
+  void receive_result();
+  void apply(const Step& step);
+  void run_rows(const Step& step);
+  void fill_positions(const Step& step);
+  void sample_rows(const Step& step);
+  void deliver(const StepResult& result);
+  void record(const Step& step, std::chrono::steady_clock::time_point begin);
+  void note(ActivityKind kind, std::uint64_t step, int peer) const;
+
+  StageModel& model_;
+  Communicator& comm_;
+  Ops& ops_;
+  Options options_;
+  StepSource* source_;
+  StageHooks hooks_;
+  StageCache cache_;
+  std::optional<Inlet> inlet_;                        // none on stage 0
+  std::optional<Outlet> outlet_;                      // none on the last stage
+  std::map<std::uint32_t, SamplingParams> sampling_;  // last stage: of the open sequences
+
+  std::vector<std::int32_t> positions_;    // [T] of the step at hand
+  std::vector<std::size_t> sampled_rows_;  // rows of the step whose logits are wanted
+  std::vector<float> logits_;              // one row [vocab] on the host
+  std::vector<std::byte> result_bytes_;    // of the result under way to stage 0
+  std::optional<PendingSend> result_send_;
+
+  StageTimes times_;
+  std::uint64_t busy_ns_ = 0;
+  std::uint64_t result_wait_ns_ = 0;
+  // The totals at the end of the last step, to tell what the next one adds.
+  std::uint64_t seen_busy_ns_ = 0;
+  std::uint64_t seen_receive_ns_ = 0;
+  std::uint64_t seen_send_ns_ = 0;
+};
+
+}  // namespace varve
