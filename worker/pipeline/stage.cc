@@ -56,7 +56,7 @@ void Stage::run() {
 
 Step Stage::take() {
   if (model_.is_first()) return take_from_source();
-  note(ActivityKind::kReceiving, 0, comm_.rank() - 1);
+  note(ActivityKind::kWaitingStep, kNoStep, comm_.rank() - 1);
   return inlet_->take_header();
 }
 
@@ -73,7 +73,7 @@ Step Stage::take_from_source() {
 
 void Stage::receive_result() {
   const int last = comm_.size() - 1;
-  note(ActivityKind::kReceiving, 0, last);
+  note(ActivityKind::kWaitingStep, kNoStep, last);
   const ScopedTimer timer(result_wait_ns_);
   const std::vector<std::byte> bytes =
       comm_.recv_message(last, Tag::kTokens, {options_.deadline, "sampled tokens"});
@@ -113,7 +113,10 @@ void Stage::fill_positions(const Step& step) {
 void Stage::run_rows(const Step& step) {
   fill_positions(step);
   const Matrix x = model_.residual(positions_.size());
-  if (inlet_) inlet_->take_activations(step, x);
+  if (inlet_) {
+    note(ActivityKind::kReceiving, step.id, comm_.rank() - 1);
+    inlet_->take_activations(step, x);
+  }
   note(ActivityKind::kComputing, step.id, comm_.rank());
   {
     const ScopedTimer timer(busy_ns_);

@@ -1,0 +1,50 @@
+// What rank 0 tells the others before the first step: where the control server is, and what to run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/dtype.h"
+#include "common/plan/footprint.h"
+#include "common/wire/archive.h"
+
+namespace varve {
+
+/// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad job, a plan that
+/// does not fit), `code` is its exit code and everybody ends with it; rank 0 has said why.
+struct Bootstrap {
+  std::int32_t code = 0;
+  std::vector<std::string> addresses;  // of the control server
+  std::string token;
+  std::uint32_t start_deadline_ms = 0;
+};
+template <class A>
+void visit(A& a, Bootstrap& b) {
+  a(b.code, b.addresses, b.token, b.start_deadline_ms);
+}
+
+template <class A>
+void visit(A& a, LayerRange& r) {
+  a(r.begin, r.end);
+}
+
+/// The job as a worker sees it: the same for all ranks.
+struct Orders {
+  std::string model;               // path, the same on every host
+  std::string backend;             // make_ops
+  std::uint32_t threads = 0;       // per rank; 0: this host's cores, shared among its ranks
+  std::vector<LayerRange> stages;  // by rank
+  std::uint64_t rows = 0;          // most rows of a step
+  std::uint64_t samples = 0;       // most rows of a step that yield a token
+  std::uint64_t in_flight = 1;     // most steps under way on a boundary
+  DType kv_dtype = DType::kF16;
+  std::uint64_t step_deadline_ms = 0;  // of every wait for another rank's step
+};
+template <class A>
+void visit(A& a, Orders& o) {
+  a(o.model, o.backend, o.threads, o.stages, o.rows, o.samples, o.in_flight, o.kv_dtype,
+    o.step_deadline_ms);
+}
+
+}  // namespace varve
