@@ -1,0 +1,78 @@
+// The block types of GGUF, byte for byte as they lie in a file (little endian), and what element j
+// of a block holds: w[j] = scale(j) * quant(j) + offset(j). The numbers multiply without rounding
+// error (11-bit float16 mantissas times small integers), so this one formula reproduces the
+// format's reference decoder bit for bit. Source: the GGUF/ggml format (Q4_0 ... Q6_K).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/float16.h"
+
+namespace varve::gguf {
+
+using Nibbles16 = std::array<std::uint8_t, 16>;  // byte i: elements i (low half) and i + 16 (high)
+
+struct Q4_0 {
+  std::uint16_t d;
+  Nibbles16 qs;
+};
+struct Q4_1 {
+  std::uint16_t d, m;
+  Nibbles16 qs;
+};
+struct Q5_0 {
+  std::uint16_t d;
+  std::array<std::uint8_t, 4> qh;  // bit j: fifth bit of element j
+  Nibbles16 qs;
+};
+struct Q5_1 {
+  std::uint16_t d, m;
+  std::array<std::uint8_t, 4> qh;
+  Nibbles16 qs;
+};
+struct Q8_0 {
+  std::uint16_t d;
+  std::array<std::int8_t, 32> qs;
+};
+/// Eight 6-bit scales and eight 6-bit minima in twelve bytes.
+using PackedScales = std::array<std::uint8_t, 12>;
+struct Q4_K {
+  std::uint16_t d, dmin;
+  PackedScales scales;
+  std::array<std::uint8_t, 128> qs;  // 32 bytes hold 64 elements: low halves first
+};
+struct Q5_K {
+  std::uint16_t d, dmin;
+  PackedScales scales;
+  std::array<std::uint8_t, 32> qh;  // bit g of byte i: fifth bit of element 32 g + i
+  std::array<std::uint8_t, 128> qs;
+};
+struct Q6_K {
+  std::array<std::uint8_t, 128> ql;
+  std::array<std::uint8_t, 64> qh;
+  std::array<std::int8_t, 16> scales;  // one per 16 elements
+  std::uint16_t d;
+};
+
+static_assert(sizeof(Q4_0) == 18 && sizeof(Q4_1) == 20 && sizeof(Q5_0) == 22);
+static_assert(sizeof(Q5_1) == 24 && sizeof(Q8_0) == 34 && sizeof(Q4_K) == 144);
+static_assert(sizeof(Q5_K) == 176 && sizeof(Q6_K) == 210);
+
+/// The stored integer of element j, without its bias (what `zero` returns).
+unsigned bits(const Q4_0& b, std::size_t j);
+unsigned bits(const Q4_1& b, std::size_t j);
+unsigned bits(const Q5_0& b, std::size_t j);
+unsigned bits(const Q5_1& b, std::size_t j);
+unsigned bits(const Q4_K& b, std::size_t j);
+unsigned bits(const Q5_K& b, std::size_t j);
+unsigned bits(const Q6_K& b, std::size_t j);
+
+/// 6-bit scale and minimum of sub-block g (32 elements) of a K block, g < 8.
+struct ScaleMin {
+  std::uint8_t scale, min;
+};
+ScaleMin scale_min(const PackedScales& packed, std::size_t g);
+
+}  // namespace varve::gguf

@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/checks.h"
+#include "kernels/partial.h"
+#include "kernels/reference/dequantize.h"
+#include "kernels/reference/reference_ops.h"
+
+namespace varve {
+namespace {
+
+constexpr double kNone = -std::numeric_limits<double>::infinity();
+
+struct Query {
+  std::span<const float> q;  // [D]
+  std::int32_t position;
+  std::size_t kv_head;
+};
+
+bool is_visible(std::int32_t key, std::int32_t query, const std::optional<std::size_t>& window) {
+  if (key > query) return false;
+  return !window || static_cast<std::int64_t>(query) - key < static_cast<std::int64_t>(*window);
+}
+
+// Row `row` of one head's keys or values [Hkv, capacity, D].
+void read_row(const SegmentView& s, const void* base, std::size_t head, std::size_t row,
+              std::span<float> out) {
+  const std::size_t bytes = row_bytes(s.dtype, s.head_dim);
+  const auto* at = static_cast<const std::byte*>(base) + (head * s.capacity + row) * bytes;
+  dequantize(s.dtype, at, s.head_dim, out.data());
+}
+
+class Run {
+ public:
+  Run(const SegmentView& segment, const AttendParams& params)
+      : segment_(segment), params_(params), row_(segment.head_dim), sum_(segment.head_dim) {}
+
+  /// The partial of rows [begin, end), into (out, lse).
+  void attend(const Query& query, std::size_t begin, std::size_t end, HeadPartial to) {
+    score(query, begin, end);
+    const double top = *std::max_element(scores_.begin(), scores_.end());
+    std::fill(sum_.begin(), sum_.end(), 0.0);
+    double total = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      if (scores_[i - begin] == kNone) continue;
+      const double weight = std::exp(scores_[i - begin] - top);
+      total += weight;
+      read_row(segment_, segment_.values, query.kv_head, i, row_);
+      for (std::size_t d = 0; d < row_.size(); ++d) sum_[d] += weight * row_[d];
+    }
+    for (std::size_t d = 0; d < row_.size(); ++d) {
+      to.out[d] = total > 0 ? static_cast<float>(sum_[d] / total) : 0.0F;
+    }
+    to.lse = static_cast<float>(total > 0 ? top + std::log(total) : kNone);
+  }
+
+ private:
+  void score(const Query& query, std::size_t begin, std::size_t end) {
+    scores_.assign(end - begin, kNone);
+    for (std::size_t i = begin; i < end; ++i) {
+      if (!is_visible(segment_.positions[i], query.position, params_.window)) continue;
+      read_row(segment_, segment_.keys, query.kv_head, i, row_);
+      double dot = 0;
+      for (std::size_t d = 0; d < row_.size(); ++d) dot += double{query.q[d]} * row_[d];
+      scores_[i - begin] = dot * params_.scale;
+    }
+  }
+
+  const SegmentView& segment_;
+  const AttendParams& params_;
+  std::vector<float> row_;      // [D]
+  std::vector<double> sum_;     // [D]
+  std::vector<double> scores_;  // [rows of the run]
+};
+
+void attend_segment(const Query& query, const SegmentView& segment, const AttendParams& params,
+                    HeadPartial state) {
+  Run run(segment, params);
+  std::vector<float> out(segment.head_dim);
+  float lse = 0;
+  for (std::size_t begin = 0; begin < segment.rows; begin += kAttendRunRows) {
+    const std::size_t end = std::min(begin + kAttendRunRows, segment.rows);
+    run.attend(query, begin, end, {out, lse});
+    merge_head(out, lse, state);
+  }
+}
+
+}  // namespace
+
+void reference_attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
+                      std::span<const AttendItem> items, const AttendParams& params,
+                      Partial state) {
+  check_attend(q, q_positions, items, params, state);
+  const std::size_t dim = q.cols / params.q_heads;
+  for (const AttendItem& item : items) {
+    const std::size_t group = params.q_heads / item.segment.kv_heads;
+    for (std::size_t t = item.row_begin; t < item.row_begin + item.row_count; ++t) {
+      for (std::size_t head = 0; head < params.q_heads; ++head) {
+        const Query query{{q.row(t) + head * dim, dim}, q_positions[t], head / group};
+        attend_segment(query, item.segment, params,
+                       {{state.out.row(t) + head * dim, dim}, state.lse.row(t)[head]});
+      }
+    }
+  }
+}
+
+}  // namespace varve
