@@ -1,0 +1,94 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "common/config/cluster_config.h"
+#include "common/config/job_config.h"
+
+namespace varve {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// The double that prints as the float does: 0.95, not 0.949999988079071.
+double as_written(float value) {
+  return std::strtod(fmt::format("{}", value).c_str(), nullptr);
+}
+
+template <class T>
+ordered_json or_auto(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json("auto");
+}
+
+std::string print(const ordered_json& json) {
+  // Paths need not be UTF-8; JSON must be.
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json document_json(const DocumentConfig& document) {
+  if (document.text) return {{"text_bytes", document.text->size()}};
+  ordered_json files = ordered_json::array();
+  for (const auto& file : document.files) files.push_back(file.string());
+  ordered_json out = {{"files", files}};
+  if (!document.glob.empty()) out["glob"] = document.glob;
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const JobConfig& job) {
+  ordered_json questions = ordered_json::array();
+  for (const Question& q : job.questions) {
+    questions.push_back({{"id", q.id}, {"text", q.text}, {"max_tokens", q.max_tokens}});
+  }
+  const SamplingConfig& s = job.sampling;
+  const ordered_json out = {
+      {"name", job.name},
+      {"model", {{"path", job.model.string()}}},
+      {"document", document_json(job.document)},
+      {"questions", questions},
+      {"chat", {{"template", to_string(job.chat.chat_template)}, {"system", job.chat.system}}},
+      {"sampling",
+       {{"temperature", as_written(s.temperature)},
+        {"top_k", s.top_k},
+        {"top_p", as_written(s.top_p)},
+        {"min_p", as_written(s.min_p)},
+        {"max_tokens", s.max_tokens},
+        {"seed", s.seed},
+        {"stop", s.stop}}},
+      {"prefill", {{"chunk", job.chunk}}},
+      {"decode", {{"parallel", or_auto(job.parallel)}}},
+      {"cache", {{"policy", job.policy}, {"dtype", dtype_info(job.kv_dtype).name}}},
+      {"output", {{"dir", job.output_dir.string()}, {"overwrite", job.overwrite}}},
+  };
+  return print(out);
+}
+
+std::string to_json(const ClusterConfig& cluster) {
+  ordered_json layers = "auto";
+  if (!cluster.layers.empty()) layers = ordered_json::array();
+  for (const LayerRange& range : cluster.layers) {
+    layers.push_back(fmt::format("{}:{}", range.begin, range.end));
+  }
+  const ordered_json ranks = cluster.ranks ? ordered_json(*cluster.ranks) : ordered_json();
+  const ordered_json memory =
+      cluster.memory ? ordered_json(cluster.memory->count) : ordered_json("auto");
+  const auto shown = [](std::chrono::milliseconds time) { return to_string(Duration(time)); };
+  return print({
+      {"backend", to_string(cluster.backend)},
+      {"transport", to_string(cluster.transport)},
+      {"ranks", ranks},
+      {"threads", or_auto(cluster.threads)},
+      {"layers", layers},
+      {"memory", memory},
+      {"in_flight", cluster.in_flight},
+      {"control", {{"port", cluster.control.port}, {"interface", cluster.control.interface}}},
+      {"deadlines",
+       {{"start", shown(cluster.deadlines.start)},
+        {"peer", shown(cluster.deadlines.peer)},
+        {"step", shown(cluster.deadlines.step)}}},
+  });
+}
+
+}  // namespace varve
