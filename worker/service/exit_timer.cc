@@ -1,0 +1,62 @@
+#include "worker/service/exit_timer.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <iostream>
+#include <memory>
+#include <utility>
+
+namespace varve {
+
+ExitTimer::ExitTimer(std::function<void(ExitCode)> leave)
+    : leave_(std::move(leave)), thread_([this] { run(); }) {}
+
+ExitTimer::~ExitTimer() {
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ExitTimer::end_process_after(std::chrono::milliseconds grace, ExitCode code) {
+  const Clock::time_point at = Clock::now() + grace;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!due_ || at < due_->at) due_ = Due{at, code};
+  }
+  changed_.notify_all();
+}
+
+void ExitTimer::run() {
+  std::unique_lock lock(mutex_);
+  while (!cancelled_) {
+    if (!due_) {
+      changed_.wait(lock);
+    } else if (Clock::now() < due_->at) {
+      const Clock::time_point at = due_->at;  // due_ may change while this waits
+      changed_.wait_until(lock, at);
+    } else {
+      const ExitCode code = due_->code;
+      lock.unlock();
+      return leave_(code);
+    }
+  }
+}
+
+void ExitTimer::leave_process(ExitCode code) {
+  auto flushed = std::make_shared<std::promise<void>>();
+  auto done = flushed->get_future();
+  std::thread([flushed] {
+    std::cout.flush();
+    std::clog.flush();
+    std::fflush(nullptr);
+    flushed->set_value();
+  }).detach();
+  done.wait_for(std::chrono::milliseconds(100));
+  std::_Exit(static_cast<int>(code));
+}
+
+}  // namespace varve
