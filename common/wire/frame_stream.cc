@@ -44,6 +44,8 @@ void FrameStream::read() {
                             if (self->ended_) return;
                             if (ec == boost::asio::error::eof) {
                               self->end({false, "connection closed"});
+                            } else if (ec == boost::asio::error::connection_reset) {
+                              self->end({false, "connection reset"});
                             } else if (ec) {
                               self->end({false, ec.message()});
                             } else {

@@ -15,7 +15,7 @@ namespace varve {
 /// Why a stream ended. `malformed`: this side cut it off, for what the peer sent.
 struct StreamEnd {
   bool malformed = false;
-  std::string why;  // "connection closed", "Connection reset by peer", "malformed frame: ..."
+  std::string why;  // "connection closed", "connection reset", "malformed frame: ..."
 };
 
 /// Used by the thread that runs the socket's io_context, and by it alone.

@@ -96,6 +96,7 @@ class ControlServer::Impl {
     int rank = -1;  // -1: a stranger
     bool refused = false;
     bool left = false;
+    bool silent = false;  // lost though its connection stands: nothing to wait for
   };
   using Sessions = std::map<std::uint64_t, Session>;  // by number, that is in order of arrival
 
@@ -310,6 +311,7 @@ void ControlServer::Impl::on_end(std::uint64_t id, const StreamEnd& end) {
     log_refused(it->second, end.why);
   }
   sessions_.erase(it);
+  check_drained(ControlClock::now());
 }
 
 // --- time ---
@@ -371,16 +373,22 @@ void ControlServer::Impl::conclude(const Verdict& verdict) {
     if (over) item.second.stream->close();
     return over;
   });
+  const auto fleet = status();
   for (auto& [id, session] : sessions_) {
+    const RankStatus& rank = fleet.at(static_cast<std::size_t>(session.rank));
+    session.silent = rank.state == RankState::kLost;
     session.stream->send(encode_control(Abort{verdict.code, verdict.text}));
     session.stream->finish_sending();
   }
   drain_by_ = ControlClock::now() + kDrainLimit;
 }
 
-// The verdict has arrived when the ranks have closed their ends; who is stopped never does.
+// The verdict has arrived when the ranks have closed their ends.
 void ControlServer::Impl::check_drained(ControlTime now) {
-  if (!drain_by_ || (!sessions_.empty() && now < *drain_by_)) return;
+  if (!drain_by_ || verdict_sent_) return;
+  const bool awaited = std::any_of(sessions_.begin(), sessions_.end(),
+                                   [](const auto& item) { return !item.second.silent; });
+  if (awaited && now < *drain_by_) return;
   const std::lock_guard lock(mutex_);
   verdict_sent_ = true;
   changed_.notify_all();

@@ -58,7 +58,7 @@ TEST(ControlMessage, TruncatedAndOverlongAreRefused) {
   frame.payload.push_back(std::byte{0});
   EXPECT_THAT([&] { decode_control<Abort>(frame); },
               ThrowsMessage<PeerError>(HasSubstr("malformed abort message: 1 bytes too many")));
-  frame.payload.resize(frame.payload.size() - 2);
+  for (int i = 0; i < 2; ++i) frame.payload.pop_back();
   EXPECT_THROW(decode_control<Abort>(frame), PeerError);
 }
 
