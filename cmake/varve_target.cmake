@@ -49,3 +49,38 @@ function(varve_test name)
   target_compile_definitions(${name} PRIVATE VARVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     VARVE_BINARY_DIR="${PROJECT_BINARY_DIR}")
 endfunction()
+
+set(VARVE_MPIEXEC_FLAGS --oversubscribe --allow-run-as-root CACHE STRING
+  "What the tests pass to mpiexec; the default is for Open MPI")
+
+# varve_mpi_test(NAME NP n... LABEL l SOURCES ... DEPENDS ... [TIMEOUT s]): one GoogleTest binary whose
+# processes are ranks (tests/support/mpi_main.h), one ctest entry NAME_npN per number of ranks.
+function(varve_mpi_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "NP;SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  varve_options(${name})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} varve_test_mpi_main GTest::gmock GTest::gtest)
+  target_compile_definitions(${name} PRIVATE VARVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    VARVE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  foreach(np ${ARG_NP})
+    varve_mpi_run(${name} NP ${np} LABEL ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  endforeach()
+endfunction()
+
+# varve_mpi_run(TARGET NP n LABEL l [SUFFIX s] [TIMEOUT s] [LAUNCH ...] [ARGS ...]): a ctest entry
+# TARGET_npN[_s] that runs the target on n ranks. Any rank's failure is mpiexec's.
+function(varve_mpi_run target)
+  cmake_parse_arguments(ARG "" "NP;LABEL;SUFFIX;TIMEOUT" "LAUNCH;ARGS" ${ARGN})
+  set(test ${target}_np${ARG_NP})
+  if(ARG_SUFFIX)
+    string(APPEND test _${ARG_SUFFIX})
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_test(NAME ${test} COMMAND ${MPIEXEC_EXECUTABLE} ${VARVE_MPIEXEC_FLAGS} ${ARG_LAUNCH}
+    ${MPIEXEC_NUMPROC_FLAG} ${ARG_NP} $<TARGET_FILE:${target}> ${ARG_ARGS})
+  # Ranks of several such tests at once would only take each other's cores.
+  set_tests_properties(${test} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
+    PROCESSORS ${ARG_NP})
+endfunction()

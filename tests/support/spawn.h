@@ -9,7 +9,7 @@
 namespace varve {
 
 struct SpawnOptions {
-  ThreadOptions threads{.faults = {}, .check_sent_bytes = true};
+  ThreadOptions threads{.check_sent_bytes = true};
   /// For all ranks together; past it every rank is cancelled and spawn throws.
   std::chrono::milliseconds limit = std::chrono::seconds(60);
 };

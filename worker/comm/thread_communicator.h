@@ -22,11 +22,11 @@ struct Faults {
   /// Share of the messages that never arrive, in [0, 1].
   double drop = 0.0;
   /// Lose messages of this tag only.
-  std::optional<Tag> drop_only;
+  std::optional<Tag> drop_only = std::nullopt;
 };
 
 struct ThreadOptions {
-  Faults faults;
+  Faults faults = {};
   /// Up to so many bytes a send is done when it is posted.
   std::size_t eager_bytes = 4096;
   /// Whether `wait` checks that the bytes of a send were left alone (costs one pass over them).
