@@ -12,11 +12,11 @@ namespace {
 using namespace gguf;
 
 // Blocks without an offset must not add zero: -0.0 would lose its sign.
-template <int kBias, class Block>
+template <class Block>
 void decode_scaled(const Block& b, float* out) {
   const float d = f16_to_f32(b.d);
   for (std::size_t j = 0; j < 32; ++j) {
-    out[j] = d * static_cast<float>(static_cast<int>(bits(b, j)) - kBias);
+    out[j] = d * static_cast<float>(static_cast<int>(bits(b, j)) - kBias<Block>);
   }
 }
 
@@ -39,13 +39,13 @@ void decode_k(const Block& b, float* out) {
 }
 
 void decode(const Q4_0& b, float* out) {
-  decode_scaled<8>(b, out);
+  decode_scaled(b, out);
 }
 void decode(const Q4_1& b, float* out) {
   decode_affine(b, out);
 }
 void decode(const Q5_0& b, float* out) {
-  decode_scaled<16>(b, out);
+  decode_scaled(b, out);
 }
 void decode(const Q5_1& b, float* out) {
   decode_affine(b, out);
@@ -66,7 +66,7 @@ void decode(const Q6_K& b, float* out) {
   const float d = f16_to_f32(b.d);
   for (std::size_t j = 0; j < 256; ++j) {
     out[j] = d * static_cast<float>(b.scales[j / 16]) *
-             static_cast<float>(static_cast<int>(bits(b, j)) - 32);
+             static_cast<float>(static_cast<int>(bits(b, j)) - kBias<Q6_K>);
   }
 }
 
