@@ -130,7 +130,8 @@ PendingSend ThreadCommunicator::send(std::span<const std::byte> bytes, int peer,
   }
   sends_.emplace(id, send);
   // A copy even of a large message: the receiver never reads bytes that an exception here freed.
-  Message message{{bytes.begin(), bytes.end()}, Clock::now() + delay(), eager ? 0 : id};
+  Message message{
+      {bytes.data(), bytes.data() + bytes.size()}, Clock::now() + delay(), eager ? 0 : id};
   if (!dropped(tag)) deliver(std::move(message), peer, tag);
   return {id};
 }

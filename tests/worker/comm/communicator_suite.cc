@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <thread>
 
@@ -26,16 +27,25 @@ using Bytes = std::vector<std::byte>;
 
 constexpr Waiting kPatient{20s, "a test message"};
 constexpr std::array<std::size_t, 5> kSizes{0, 1, 4095, 1 << 20, 5 << 20};
+/// Mostly small: the thread sanitizer pays dearly for each large allocation.
+constexpr std::array<std::size_t, 12> kMix{0, 1,  2,      4095, 4096,    4097,
+                                           0, 33, 65'537, 4095, 1 << 20, 5 << 20};
 
 /// Bytes that tell which message they are of, and where in it.
 Bytes pattern(std::size_t size, std::uint64_t seed) {
-  Bytes bytes(size);
+  std::vector<std::uint64_t> words(size / 8 + 1);
   std::uint64_t state = seed * 0x9e3779b97f4a7c15 + 1;
-  for (std::size_t i = 0; i < size; i += sizeof state) {
+  for (std::uint64_t& word : words) {
     state = state * 6364136223846793005 + 1442695040888963407;
-    std::memcpy(&bytes[i], &state, std::min(sizeof state, size - i));
+    word = state;
   }
-  return bytes;
+  const auto bytes = std::as_bytes(std::span(words)).first(size);
+  return {bytes.data(), bytes.data() + bytes.size()};
+}
+
+/// memcmp: comparing element by element takes minutes under the thread sanitizer.
+bool same(const Bytes& a, const Bytes& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
 template <class Call>
@@ -65,7 +75,7 @@ void every_pair_and_size(Communicator& c) {
     for (int peer = 0; peer < c.size(); ++peer) {
       Bytes got(size);
       c.recv(got, peer, Tag::kTest, kPatient);
-      EXPECT_TRUE(got == pattern(size, static_cast<std::uint64_t>(peer * 10 + c.rank())))
+      EXPECT_TRUE(same(got, pattern(size, static_cast<std::uint64_t>(peer * 10 + c.rank()))))
           << size << " bytes from " << peer << " to " << c.rank();
     }
     for (PendingSend send : sends) c.wait(send, kPatient);
@@ -84,11 +94,11 @@ std::vector<Planned> random_plan(int ranks, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   constexpr std::array kTags{Tag::kStepHeader, Tag::kActivations, Tag::kTest};
   std::vector<Planned> plan;
-  for (std::size_t i = 0; i < 48; ++i) {
+  for (std::size_t i = 0; i < 40; ++i) {
     const auto pick = [&](std::size_t n) { return random() % n; };
     const auto ranks_u = static_cast<std::size_t>(ranks);
     plan.push_back({i, static_cast<int>(pick(ranks_u)), static_cast<int>(pick(ranks_u)),
-                    kTags[pick(kTags.size())], kSizes[pick(kSizes.size())]});
+                    kTags[pick(kTags.size())], kMix[pick(kMix.size())]});
   }
   return plan;
 }
@@ -133,7 +143,7 @@ void interleave(Communicator& c, std::uint64_t seed) {
     } else {
       got = c.recv_message(message.from, message.tag, kPatient);
     }
-    EXPECT_TRUE(got == pattern(message.size, message.index))
+    EXPECT_TRUE(same(got, pattern(message.size, message.index)))
         << "message " << message.index << " of seed " << seed << " at rank " << c.rank();
   }
   std::shuffle(sends.begin(), sends.end(), random);
@@ -141,7 +151,7 @@ void interleave(Communicator& c, std::uint64_t seed) {
 }
 
 void random_interleavings(Communicator& c) {
-  for (std::uint64_t seed = 1; seed <= 4; ++seed) interleave(c, seed);
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) interleave(c, seed);
 }
 
 void order_of_one_tag_is_kept(Communicator& c) {
@@ -157,7 +167,7 @@ void order_of_one_tag_is_kept(Communicator& c) {
   }
   for (int i = 0; i < kMessages; ++i) {
     const Bytes got = c.recv_message(previous, Tag::kTest, kPatient);
-    ASSERT_TRUE(got == sent[static_cast<std::size_t>(i)]) << "message " << i;
+    ASSERT_TRUE(same(got, sent[static_cast<std::size_t>(i)])) << "message " << i;
   }
   for (PendingSend send : sends) c.wait(send, kPatient);
 }
@@ -197,7 +207,7 @@ void a_send_that_nobody_takes(Communicator& c) {
     if (c.rank() == 1) {
       Bytes got(bytes.size());
       c.recv(got, 0, Tag::kActivations, kPatient);
-      EXPECT_TRUE(got == bytes);
+      EXPECT_TRUE(same(got, bytes));
     }
   }
 }
@@ -216,7 +226,7 @@ void another_size_names_both(Communicator& c) {
                   " bytes from rank " + std::to_string(source) +
                   " but 6001 arrived: step 4 (kActivations)");
   }
-  EXPECT_TRUE(c.recv_message(source, Tag::kActivations, kPatient) == bytes);
+  EXPECT_TRUE(same(c.recv_message(source, Tag::kActivations, kPatient), bytes));
   c.wait(send, kPatient);
 }
 
@@ -248,12 +258,12 @@ void collectives(Communicator& c) {
     for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1} << 20}) {
       Bytes bytes = c.rank() == root ? pattern(size, 5) : pattern(3, 6);
       c.broadcast(bytes, root, Tag::kPlan, kPatient);
-      EXPECT_TRUE(bytes == pattern(size, 5)) << "root " << root << ", " << size << " bytes";
+      EXPECT_TRUE(same(bytes, pattern(size, 5))) << "root " << root << ", " << size << " bytes";
 
       const auto mine = static_cast<std::size_t>(c.rank());
       const auto all = c.gather(pattern(size + mine, mine), root, Tag::kReport, kPatient);
       ASSERT_EQ(all.size(), c.rank() == root ? static_cast<std::size_t>(c.size()) : 0);
-      for (std::size_t r = 0; r < all.size(); ++r) EXPECT_TRUE(all[r] == pattern(size + r, r));
+      for (std::size_t r = 0; r < all.size(); ++r) EXPECT_TRUE(same(all[r], pattern(size + r, r)));
     }
   }
 }
@@ -326,7 +336,7 @@ void a_send_progresses_while_its_rank_computes(Communicator& c) {
     Bytes into(bytes.size());
     c.recv(into, 0, Tag::kActivations, kPatient);
     const Clock::duration got = Clock::now().time_since_epoch();
-    EXPECT_TRUE(into == bytes);
+    EXPECT_TRUE(same(into, bytes));
     c.wait(c.send(std::as_bytes(std::span(&got, 1)), 0, Tag::kTest), kPatient);
   }
 }

@@ -26,11 +26,20 @@ struct Weather {
   SpawnOptions options;
 };
 
-std::vector<Weather> weathers() {
-  std::vector<Weather> all{{"Calm", {}}, {"Delayed", {}}, {"NothingEager", {}}};
-  all[1].options.threads.faults = {.seed = 11, .max_delay = 2ms};
-  all[2].options.threads.eager_bytes = 0;
-  return all;
+Weather calm() {
+  return {"Calm", {}};
+}
+
+Weather delayed() {
+  Weather weather{"Delayed", {}};
+  weather.options.threads.faults = {.seed = 11, .max_delay = 2ms};
+  return weather;
+}
+
+Weather nothing_eager() {
+  Weather weather{"NothingEager", {}};
+  weather.options.threads.eager_bytes = 0;
+  return weather;
 }
 
 class ThreadTransport : public testing::TestWithParam<std::tuple<int, Weather, CommunicatorCase>> {
@@ -47,8 +56,13 @@ std::string test_name(const testing::TestParamInfo<ThreadTransport::ParamType>& 
   return scenario.name + weather.name + std::to_string(ranks);
 }
 
-INSTANTIATE_TEST_SUITE_P(, ThreadTransport,
-                         testing::Combine(testing::Range(1, 5), testing::ValuesIn(weathers()),
+INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTransport,
+                         testing::Combine(testing::Values(1, 2, 4), testing::Values(calm()),
+                                          testing::ValuesIn(communicator_cases())),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Weathers, ThreadTransport,
+                         testing::Combine(testing::Values(3),
+                                          testing::Values(calm(), delayed(), nothing_eager()),
                                           testing::ValuesIn(communicator_cases())),
                          test_name);
 
