@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "worker/comm/tags.h"
@@ -32,7 +33,8 @@ struct Traffic {
   std::array<Count, static_cast<std::size_t>(Tag::kCount)> by_tag{};
 };
 
-/// A started send. The bytes must stay untouched until `Communicator::wait` on it returned.
+/// A started send. The bytes must stay untouched until `Communicator::wait` on it returned; if that
+/// never happens, until the communicator is destroyed: declare buffers before it.
 struct PendingSend {
   std::uint64_t id = 0;
 };
@@ -46,9 +48,11 @@ class Communicator {
 
   /// Starts a send and returns. It progresses while the caller computes.
   virtual PendingSend send(std::span<const std::byte> bytes, int peer, Tag tag) = 0;
-  /// Returns when the send's bytes may be reused. PeerError past the deadline.
+  /// Returns when the send's bytes may be reused. PeerError past the deadline: the send is still
+  /// under way then, and may be waited for again.
   virtual void wait(PendingSend send, Waiting waiting) = 0;
-  /// Receives exactly into.size() bytes; a message of another size is an error naming both.
+  /// Receives exactly into.size() bytes. A message of another size is an error naming both, and
+  /// stays for recv_message.
   virtual void recv(std::span<std::byte> into, int peer, Tag tag, Waiting waiting) = 0;
   /// Receives one message of whatever size was sent.
   virtual std::vector<std::byte> recv_message(int peer, Tag tag, Waiting waiting) = 0;
@@ -61,7 +65,8 @@ class Communicator {
   virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> bytes, int root,
                                                      Tag tag, Waiting waiting) = 0;
 
-  /// Ends every wait of this rank, now and later, with a PeerError that carries the reason.
+  /// Ends every wait and send of this rank, now and later, with a PeerError that carries the reason
+  /// (the first one, if called again).
   virtual void cancel(const std::string& reason) = 0;
 
   virtual Traffic traffic() const = 0;
