@@ -140,13 +140,14 @@ void MpiRuntime::progress_loop(const std::stop_token& stop) {
   // The default slack of 50 us would stretch each interval by half. Of this thread only.
   prctl(PR_SET_TIMERSLACK, 1);
   std::unique_lock lock(mutex_);
-  while (work_.wait(lock, stop, [this] { return active_ > 0; })) {
+  const auto needed = [this] { return active_ > 0 && !paused_ && abandoned_.empty(); };
+  while (work_.wait(lock, stop, needed) && !stop.stop_requested()) {
     // A rank that polls by itself progresses everything; the thread would only get in its way.
     const std::uint64_t calls = foreground_calls_;
     lock.unlock();
     std::this_thread::sleep_for(kProgressInterval);
     lock.lock();
-    if (calls != foreground_calls_ || paused_ || !abandoned_.empty()) continue;
+    if (calls != foreground_calls_ || !needed()) continue;
     for (auto& [id, send] : sends_) {
       if (send.request != MPI_REQUEST_NULL) test(send);
     }

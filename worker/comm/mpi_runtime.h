@@ -13,6 +13,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "worker/comm/mpi_communicator.h"
 
@@ -75,7 +76,7 @@ class MpiRuntime {
     const std::lock_guard lock(mutex_);
     throw_if_abandoned();
     ++foreground_calls_;
-    paused_ = false;
+    if (std::exchange(paused_, false)) work_.notify_one();
     return call();
   }
 
