@@ -34,13 +34,14 @@ struct ModelConfig {
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
   std::size_t vocab = 0;
-  std::size_t context = 0;        // tokens that the model was trained for
+  std::size_t context = 0;  // tokens that the model was trained for
   double norm_eps = 1e-5;
   double rope_theta = 10000.0;
-  std::size_t rope_dims = 0;      // rotated elements per head, <= head_dim
+  std::size_t rope_dims = 0;  // rotated elements per head, <= head_dim
   RopeLayout rope_layout = RopeLayout::kHalves;
   std::optional<Llama3RopeScaling> llama3_scaling;
-  /// Explicit divisors of the rotary frequencies [rope_dims / 2] (GGUF tensor rope_freqs), or empty.
+  /// Explicit divisors of the rotary frequencies [rope_dims / 2] (GGUF tensor rope_freqs), or
+  /// empty.
   std::vector<float> rope_factors;
   std::optional<std::size_t> sliding_window;  // keys a query sees, itself included
   bool tied_embeddings = false;               // the head is the embedding table

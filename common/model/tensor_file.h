@@ -13,10 +13,11 @@
 namespace varve {
 
 struct TensorEntry {
-  std::string name;                // as in the file
+  std::string name;  // as in the file
   DType dtype = DType::kF32;
   std::vector<std::size_t> shape;  // outermost first, as in PyTorch: a linear weight is [N, K]
-  const void* data = nullptr;      // into the mapping; alignment is not promised beyond 1 for safetensors
+  const void* data =
+      nullptr;  // into the mapping; alignment is not promised beyond 1 for safetensors
   std::size_t bytes = 0;
 };
 

@@ -1,0 +1,38 @@
+// A file as memory. Pages are read from disk when they are first touched, so opening is cheap
+// whatever the size, and processes on one machine share the page cache.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace varve {
+
+/// A read-only mapping of a whole file. Must not be truncated by anyone while it is mapped:
+/// touching a page that went away ends the process (SIGBUS); replacing the file by rename is safe.
+class MappedFile {
+ public:
+  enum class Access {
+    kSequential,  // read ahead generously, from front to back
+    kRandom,      // do not read ahead
+    kWillNeed,    // start to read now
+    kDontNeed,    // give the memory back; the next touch reads the file again
+  };
+
+  /// IoError names the path and why: missing, a directory, empty, unreadable.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  /// Never empty; page-aligned.
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+  /// Tells the kernel how `part`, which must lie in bytes(), will be used. A hint: never fails.
+  void advise(Access access, std::span<const std::byte> part) const;
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace varve

@@ -1,0 +1,83 @@
+#include "common/io/regular_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "common/error.h"
+
+namespace varve {
+namespace {
+
+[[noreturn]] void fail(const std::filesystem::path& path, std::string_view what, int error) {
+  throw IoError(
+      fmt::format("{}: {}: {}", path.string(), what, std::generic_category().message(error)));
+}
+
+// The size of a regular file; anything else is refused.
+std::uint64_t checked_size(const std::filesystem::path& path, int descriptor) {
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0) fail(path, "cannot be inspected", errno);
+  if (S_ISDIR(info.st_mode)) {
+    throw IoError(fmt::format("{}: is a directory; a file is needed", path.string()));
+  }
+  if (!S_ISREG(info.st_mode)) {
+    throw IoError(fmt::format("{}: is not a regular file", path.string()));
+  }
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+}  // namespace
+
+RegularFile::RegularFile(std::filesystem::path path) : path_(std::move(path)) {
+  // Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) fail(path_, "cannot be opened", errno);
+  try {
+    size_ = checked_size(path_, descriptor_);
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+RegularFile::~RegularFile() {
+  ::close(descriptor_);
+}
+
+std::size_t RegularFile::read(std::span<std::byte> out) {
+  while (true) {
+    const ssize_t count = ::read(descriptor_, out.data(), out.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) fail(path_, "cannot be read", errno);
+  }
+}
+
+std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  RegularFile file(path);
+  const auto refuse_larger = [&](std::uint64_t size) {
+    if (size > max_bytes) {
+      throw IoError(
+          fmt::format("{}: {} bytes; at most {} are read", path.string(), size, max_bytes));
+    }
+  };
+  refuse_larger(file.size());
+  std::string text(file.size() + 1, '\0');  // one more, to see a file that grows
+  std::size_t filled = 0;
+  while (filled < text.size()) {
+    const std::size_t count = file.read(std::as_writable_bytes(std::span(text).subspan(filled)));
+    if (count == 0) break;
+    filled += count;
+    refuse_larger(filled);
+    if (filled == text.size()) text.resize(2 * text.size());
+  }
+  text.resize(filled);
+  return text;
+}
+
+}  // namespace varve

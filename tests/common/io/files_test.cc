@@ -1,0 +1,111 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "common/io/in_quotes.h"
+#include "common/io/mapped_file.h"
+#include "common/io/regular_file.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/io_error.h"
+#include "tests/support/temp_folder.h"
+
+namespace varve {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+std::string as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(MappedFile, HoldsTheBytesOfTheFile) {
+  const TempFolder folder;
+  write_file(folder / "f", as_bytes("some bytes"));
+  const MappedFile file(folder / "f");
+  EXPECT_EQ(as_text(file.bytes()), "some bytes");
+}
+
+TEST(MappedFile, OutlivesTheNameAndMoves) {
+  const TempFolder folder;
+  write_file(folder / "a", as_bytes("first"));
+  write_file(folder / "b", as_bytes("second"));
+  MappedFile file(folder / "a");
+  std::filesystem::remove(folder / "a");
+  MappedFile moved(std::move(file));
+  EXPECT_EQ(as_text(moved.bytes()), "first");
+  moved = MappedFile(folder / "b");
+  EXPECT_EQ(as_text(moved.bytes()), "second");
+}
+
+TEST(MappedFile, AdviceKeepsTheBytes) {
+  const TempFolder folder;
+  const std::string text(3 * 4096 + 17, 'x');
+  write_file(folder / "f", as_bytes(text));
+  const MappedFile file(folder / "f");
+  using enum MappedFile::Access;
+  for (const auto access : {kSequential, kRandom, kWillNeed, kDontNeed}) {
+    file.advise(access, file.bytes().subspan(5000, 4000));
+    file.advise(access, file.bytes().subspan(0, 0));
+    EXPECT_EQ(as_text(file.bytes()), text);
+  }
+  const std::byte elsewhere{};
+  EXPECT_THROW(file.advise(kRandom, std::span(&elsewhere, 1)), std::logic_error);
+}
+
+TEST(MappedFile, SaysWhyAFileCannotBeRead) {
+  const TempFolder folder;
+  const std::string base = folder.path().string();
+  write_file(folder / "empty", {});
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const auto message = [&](const char* name) {
+    return io_error([&] { MappedFile file(folder / name); });
+  };
+  EXPECT_EQ(message("none"), base + "/none: cannot be opened: No such file or directory");
+  EXPECT_EQ(message("empty"), base + "/empty: is empty");
+  EXPECT_EQ(message("pipe"), base + "/pipe: is not a regular file");
+  EXPECT_EQ(message("."), base + "/.: is a directory; a file is needed");
+}
+
+TEST(MappedFile, SaysThatAFileIsForbidden) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  const TempFolder folder;
+  write_file(folder / "secret", as_bytes("x"));
+  ASSERT_EQ(::chmod((folder / "secret").c_str(), 0), 0);
+  EXPECT_THAT(io_error([&] { MappedFile file(folder / "secret"); }),
+              HasSubstr("secret: cannot be opened: Permission denied"));
+}
+
+TEST(ReadTextFile, ReadsUpToTheLimit) {
+  const TempFolder folder;
+  write_file(folder / "f", as_bytes("12345"));
+  write_file(folder / "empty", {});
+  EXPECT_EQ(read_text_file(folder / "f", 5), "12345");
+  EXPECT_EQ(read_text_file(folder / "empty", 5), "");
+  EXPECT_EQ(io_error([&] { read_text_file(folder / "f", 4); }),
+            (folder / "f").string() + ": 5 bytes; at most 4 are read");
+}
+
+TEST(ReadTextFile, ReadsFilesThatReportNoSize) {
+  // Files of /proc have size 0 until they are read.
+  EXPECT_THAT(read_text_file("/proc/self/status", 1 << 20), StartsWith("Name:"));
+  EXPECT_THAT(io_error([&] { read_text_file("/proc/self/status", 10); }),
+              HasSubstr("at most 10 are read"));
+}
+
+TEST(InQuotes, EscapesAndCuts) {
+  EXPECT_EQ(in_quotes("plain"), "'plain'");
+  EXPECT_EQ(in_quotes(std::string_view("a\n\0\x1b\xff", 5)), "'a\\x0a\\x00\\x1b\\xff'");
+  EXPECT_EQ(in_quotes(std::string(80, 'x')), "'" + std::string(80, 'x') + "'");
+  EXPECT_EQ(in_quotes(std::string(81, 'x')), "'" + std::string(80, 'x') + "...'");
+}
+
+}  // namespace
+}  // namespace varve
