@@ -19,8 +19,7 @@ struct Query {
 };
 
 bool is_visible(std::int32_t key, std::int32_t query, const std::optional<std::size_t>& window) {
-  if (key > query) return false;
-  return !window || static_cast<std::int64_t>(query) - key < static_cast<std::int64_t>(*window);
+  return key <= query && (!window || static_cast<std::size_t>(std::int64_t{query} - key) < *window);
 }
 
 // Row `row` of one head's keys or values [Hkv, capacity, D].

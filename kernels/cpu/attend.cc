@@ -1,0 +1,220 @@
+#include "kernels/cpu/attend.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "common/error.h"
+#include "kernels/host_memory.h"
+#include "kernels/partial.h"
+
+namespace varve {
+namespace {
+
+// Queries of a block: enough to pay for decoding a tile, few enough for its state to stay in L2.
+constexpr std::size_t kBlockQueries = 96;
+// Most floats of partials that wait in memory; beyond, the work is cut by rows.
+constexpr std::size_t kMaxSlotFloats = std::size_t{16} << 20U;
+
+std::size_t runs_of(const SegmentView& segment) {
+  return (segment.rows + kAttendRunRows - 1) / kAttendRunRows;
+}
+
+// Positions ascend, so what a query sees is one range.
+KeyRange visible_range(const SegmentView& segment, std::int64_t position,
+                       const std::optional<std::size_t>& window) {
+  const std::int32_t* begin = segment.positions;
+  const std::int32_t* end = begin + segment.rows;
+  const auto behind = [&](std::int64_t limit) {  // rows with a position of at most `limit`
+    const auto at = std::upper_bound(begin, end, limit,
+                                     [](std::int64_t value, std::int32_t p) { return value < p; });
+    return static_cast<std::size_t>(at - begin);
+  };
+  if (!window || *window > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
+    return {0, behind(position)};
+  }
+  return {behind(position - static_cast<std::int64_t>(*window)), behind(position)};
+}
+
+}  // namespace
+
+struct Attention::Call {
+  ConstMatrix q;  // [T, Hq * D]
+  std::span<const std::int32_t> positions;
+  std::span<const AttendItem> items;
+  const AttendParams& params;
+  const Partial& state;
+  std::size_t head_dim;
+  std::size_t kv_heads;
+
+  std::size_t group() const { return params.q_heads / kv_heads; }
+  std::size_t block_rows() const { return std::max<std::size_t>(1, kBlockQueries / group()); }
+  std::size_t row_blocks() const { return (q.rows + block_rows() - 1) / block_rows(); }
+};
+
+// Some rows of an item, for one key head.
+struct Attention::Slice {
+  const AttendItem& item;
+  std::size_t row_begin;  // in the step
+  std::size_t row_count;
+  std::size_t head;
+
+  QueryBlock queries(const Call& call) const {
+    const std::size_t width = call.group() * call.head_dim;
+    return {.q = {call.q.row(row_begin) + head * width, row_count, width, call.q.stride},
+            .group = call.group(),
+            .head_dim = call.head_dim,
+            .scale = call.params.scale};
+  }
+};
+
+Attention::Attention(std::int64_t target, ThreadPool& pool)
+    : kernels_(attend_kernels(target)), pool_(pool), scratch_(pool.size()), visible_(pool.size()) {}
+
+void Attention::attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
+                       std::span<const AttendItem> items, const AttendParams& params,
+                       const Partial& state) {
+  if (q.rows == 0 || items.empty()) return;
+  const std::size_t kv_heads = items.front().segment.kv_heads;
+  for (const AttendItem& item : items) {
+    VARVE_CHECK(item.segment.kv_heads == kv_heads, "items of {} and {} key heads", kv_heads,
+                item.segment.kv_heads);
+  }
+  const Call call{q, q_positions, items, params, state, q.cols / params.q_heads, kv_heads};
+  reserve(call);
+  const bool enough_rows = call.row_blocks() * kv_heads >= 3 * pool_.size();
+  if (pool_.size() == 1 || enough_rows) return by_rows(call);
+  const std::size_t slots = list_runs(call);
+  if (slots * q.cols > kMaxSlotFloats) return by_rows(call);
+  by_runs(call, slots);
+}
+
+void Attention::reserve(const Call& call) {
+  const std::size_t rows = std::min(call.block_rows(), call.q.rows);
+  const std::size_t bytes =
+      kernels_.scratch_floats(rows * call.group(), call.head_dim) * sizeof(float);
+  for (std::size_t thread = 0; thread < pool_.size(); ++thread) {
+    if (scratch_[thread].bytes() < bytes) scratch_[thread] = allocate_host(bytes);
+    if (visible_[thread].size() < rows) visible_[thread].resize(rows);
+  }
+}
+
+void Attention::by_rows(const Call& call) {
+  pool_.each(call.row_blocks() * call.kv_heads, [&](std::size_t task, std::size_t thread) {
+    // Later blocks see more keys; taking them first leaves the small ones to fill the end.
+    const std::size_t block = call.row_blocks() - 1 - task / call.kv_heads;
+    const std::size_t begin = block * call.block_rows();
+    const std::size_t count = std::min(call.block_rows(), call.q.rows - begin);
+    attend_rows(call, begin, count, task % call.kv_heads, thread);
+  });
+}
+
+void Attention::attend_rows(const Call& call, std::size_t row_begin, std::size_t row_count,
+                            std::size_t head, std::size_t thread) {
+  for (const AttendItem& item : call.items) {
+    const std::size_t begin = std::max(row_begin, item.row_begin);
+    const std::size_t end = std::min(row_begin + row_count, item.row_begin + item.row_count);
+    if (begin >= end) continue;
+    const Slice slice{item, begin, end - begin, head};
+    if (!open(call, slice, thread)) continue;
+    for (std::size_t run = 0; run < runs_of(item.segment); ++run) {
+      const RunPartial partial = fold(call, slice, run, thread);
+      for (std::size_t i = 0; i < slice.row_count * call.group(); ++i) {
+        const std::size_t row = begin + i / call.group();
+        const std::size_t q_head = head * call.group() + i % call.group();
+        merge_head({partial.out + i * partial.out_stride, call.head_dim}, partial.lse[i],
+                   {{call.state.out.row(row) + q_head * call.head_dim, call.head_dim},
+                    call.state.lse.row(row)[q_head]});
+      }
+    }
+  }
+}
+
+bool Attention::open(const Call& call, const Slice& slice, std::size_t thread) {
+  bool any = false;
+  for (std::size_t r = 0; r < slice.row_count; ++r) {
+    KeyRange& range = visible_[thread][r];
+    range =
+        visible_range(slice.item.segment, call.positions[slice.row_begin + r], call.params.window);
+    any = any || !range.empty();
+  }
+  if (any) kernels_.load_queries(slice.queries(call), scratch_[thread].as<float>());
+  return any;
+}
+
+RunPartial Attention::fold(const Call& call, const Slice& slice, std::size_t run,
+                           std::size_t thread) {
+  const SegmentView& segment = slice.item.segment;
+  const RunKeys keys{
+      .segment = &segment,
+      .head = slice.head,
+      .run = {run * kAttendRunRows, std::min((run + 1) * kAttendRunRows, segment.rows)},
+      .visible = {visible_[thread].data(), slice.row_count}};
+  return kernels_.fold_run(slice.queries(call), keys, scratch_[thread].as<float>());
+}
+
+// Fills tasks_ and first_slot_; returns the number of slots.
+std::size_t Attention::list_runs(const Call& call) {
+  tasks_.clear();
+  first_slot_.clear();
+  std::size_t slots = 0;
+  for (std::size_t i = 0; i < call.items.size(); ++i) {
+    const AttendItem& item = call.items[i];
+    const std::size_t runs = runs_of(item.segment);
+    first_slot_.push_back(slots);
+    slots += runs * item.row_count;
+    for (std::size_t at = 0; at < item.row_count; at += call.block_rows()) {
+      const std::size_t count = std::min(call.block_rows(), item.row_count - at);
+      for (std::size_t run = 0; run < runs; ++run) {
+        tasks_.push_back({i, item.row_begin + at, count, run});
+      }
+    }
+  }
+  return slots;
+}
+
+void Attention::by_runs(const Call& call, std::size_t slots) {
+  slots_out_.resize(std::max(slots_out_.size(), slots * call.q.cols));
+  slots_lse_.resize(std::max(slots_lse_.size(), slots * call.params.q_heads));
+  pool_.each(tasks_.size() * call.kv_heads, [&](std::size_t task, std::size_t thread) {
+    attend_run(call, tasks_[task / call.kv_heads], task % call.kv_heads, thread);
+  });
+  pool_.split(call.q.rows, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t row = begin; row < end; ++row) merge_row(call, row);
+  });
+}
+
+void Attention::attend_run(const Call& call, const RunTask& task, std::size_t head,
+                           std::size_t thread) {
+  const AttendItem& item = call.items[task.item];
+  const Slice slice{item, task.row_begin, task.row_count, head};
+  const bool any = open(call, slice, thread);
+  const RunPartial partial = any ? fold(call, slice, task.run, thread) : RunPartial{};
+  const std::size_t first = first_slot_[task.item] + task.run * item.row_count;
+  for (std::size_t i = 0; i < task.row_count * call.group(); ++i) {
+    const std::size_t slot = first + task.row_begin - item.row_begin + i / call.group();
+    const std::size_t at = slot * call.params.q_heads + head * call.group() + i % call.group();
+    slots_lse_[at] = any ? partial.lse[i] : -std::numeric_limits<float>::infinity();
+    if (!any) continue;
+    std::copy_n(partial.out + i * partial.out_stride, call.head_dim,
+                slots_out_.data() + at * call.head_dim);
+  }
+}
+
+void Attention::merge_row(const Call& call, std::size_t row) {
+  const std::size_t heads = call.params.q_heads;
+  for (std::size_t i = 0; i < call.items.size(); ++i) {
+    const AttendItem& item = call.items[i];
+    if (row < item.row_begin || row >= item.row_begin + item.row_count) continue;
+    for (std::size_t run = 0; run < runs_of(item.segment); ++run) {
+      const std::size_t slot = first_slot_[i] + run * item.row_count + row - item.row_begin;
+      for (std::size_t h = 0; h < heads; ++h) {
+        const std::size_t at = slot * heads + h;
+        merge_head({slots_out_.data() + at * call.head_dim, call.head_dim}, slots_lse_[at],
+                   {{call.state.out.row(row) + h * call.head_dim, call.head_dim},
+                    call.state.lse.row(row)[h]});
+      }
+    }
+  }
+}
+
+}  // namespace varve

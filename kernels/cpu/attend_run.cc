@@ -1,0 +1,279 @@
+#include "kernels/cpu/targets.h"
+// Highway includes this file once per instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attend_run.cc"
+#include "hwy/foreach_target.h"
+// Behind foreach_target.h, by Highway's rules.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/attend_run.h"
+#include "kernels/cpu/micro-inl.h"
+#include "kernels/cpu/transpose-inl.h"
+#include "kernels/reference/dequantize.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace varve::HWY_NAMESPACE {
+namespace {
+
+inline constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+constexpr std::size_t round_up(std::size_t value, std::size_t to) {
+  return (value + to - 1) / to * to;
+}
+
+// Where things stand in a thread's scratch; every array starts on a cache line.
+class Scratch {
+ public:
+  Scratch(std::size_t queries, std::size_t head_dim, float* base)
+      : values_stride(round_up(head_dim, kMicroCols)), at_(base), base_(base) {
+    queries_packed = take(queries * head_dim);
+    keys = take(head_dim * kTileKeys);
+    values = take(kTileKeys * values_stride);
+    weights = take(queries * kTileKeys);
+    out = take(queries * values_stride);
+    top = take(queries);
+    total = take(queries);
+  }
+  std::size_t floats() const { return static_cast<std::size_t>(at_ - base_); }
+
+  std::size_t values_stride;
+  float* queries_packed;  // blocks of kMicroRows queries, each [D][queries of the block], scaled
+  float* keys;            // [D][kTileKeys]
+  float* values;          // [kTileKeys][values_stride]
+  float* weights;         // [queries][kTileKeys]: scores, then their exponentials
+  float* out;             // [queries][values_stride]: weighted values
+  float* top;             // [queries]: greatest score so far
+  float* total;           // [queries]: sum of exponentials; in the end the log-sum-exp
+
+ private:
+  float* take(std::size_t floats) {
+    float* at = at_;
+    at_ += round_up(floats, 16);
+    return at;
+  }
+
+  float* at_;
+  float* base_;
+};
+
+std::size_t scratch_floats(std::size_t queries, std::size_t head_dim) {
+  alignas(64) static float nothing[16];
+  return Scratch(queries, head_dim, nothing).floats();
+}
+
+void load_queries(const QueryBlock& block, float* base) {
+  const Scratch s(block.queries(), block.head_dim, base);
+  for (std::size_t i = 0; i < block.queries(); ++i) {
+    const std::size_t first = i / kMicroRows * kMicroRows;
+    const std::size_t rows = std::min(kMicroRows, block.queries() - first);
+    const float* from = block.q.row(i / block.group) + i % block.group * block.head_dim;
+    float* to = s.queries_packed + first * block.head_dim + (i - first);
+    for (std::size_t d = 0; d < block.head_dim; ++d) to[d * rows] = from[d] * block.scale;
+  }
+}
+
+KeyRange intersect(const KeyRange& a, const KeyRange& b) {
+  return {std::max(a.begin, b.begin), std::min(a.end, b.end)};
+}
+
+// The smallest range that holds what rows [begin, end) of the block see of `part`.
+KeyRange seen(const RunKeys& keys, std::size_t begin, std::size_t end, const KeyRange& part) {
+  KeyRange all{std::numeric_limits<std::size_t>::max(), 0};
+  for (std::size_t r = begin; r < end; ++r) {
+    const KeyRange one = intersect(keys.visible[r], part);
+    if (one.empty()) continue;
+    all = {std::min(all.begin, one.begin), std::max(all.end, one.end)};
+  }
+  return all;
+}
+
+// Row `row` of the head's keys or values.
+const std::uint8_t* cached_row(const RunKeys& keys, const void* base, std::size_t row) {
+  const SegmentView& s = *keys.segment;
+  const std::size_t bytes = row_bytes(s.dtype, s.head_dim);
+  return static_cast<const std::uint8_t*>(base) + (keys.head * s.capacity + row) * bytes;
+}
+
+// Keys [range) of the tile, transposed to [D][kTileKeys].
+template <DType kType>
+void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
+  const std::size_t dim = keys.segment->head_dim;
+  const std::size_t bytes = row_bytes(kType, dim);
+  const std::uint8_t* rows = cached_row(keys, keys.segment->keys, tile);
+  for (std::size_t k = range.begin / kTransposed * kTransposed; k < range.end; k += kTransposed) {
+    const std::size_t count = std::min(kTransposed, keys.segment->rows - tile - k);
+    transpose<kType>(rows + k * bytes, bytes, count, dim, s.keys + k, kTileKeys);
+  }
+}
+
+template <DType kType>
+void decode_values(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
+  const TagF d;
+  const std::size_t dim = keys.segment->head_dim;
+  constexpr std::size_t kBytes = kType == DType::kF32 ? 4 : 2;
+  for (std::size_t k = range.begin; k < range.end; ++k) {
+    const std::uint8_t* from = cached_row(keys, keys.segment->values, tile + k);
+    float* to = s.values + k * s.values_stride;
+    std::size_t i = 0;
+    for (; i + kLanes <= dim; i += kLanes) {
+      hn::StoreU(load_plain<kType>(d, from + i * kBytes), d, to + i);
+    }
+    dequantize(kType, from + i * kBytes, dim - i, to + i);
+    std::fill(to + dim, to + s.values_stride, 0.0F);
+  }
+}
+
+template <DType kType>
+void decode_tile(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
+  decode_keys<kType>(keys, tile, range, s);
+  decode_values<kType>(keys, tile, range, s);
+}
+
+void decode_tile(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
+  switch (keys.segment->dtype) {
+    case DType::kF16:
+      return decode_tile<DType::kF16>(keys, tile, range, s);
+    case DType::kBF16:
+      return decode_tile<DType::kBF16>(keys, tile, range, s);
+    default:
+      return decode_tile<DType::kF32>(keys, tile, range, s);
+  }
+}
+
+// Takes one query's scores of a tile into its running softmax: the scores in [visible) become
+// weights, those in the rest of [computed) zero.
+void weigh(const Scratch& s, std::size_t query, const KeyRange& computed, const KeyRange& visible) {
+  const TagF d;
+  float* w = s.weights + query * kTileKeys;
+  const std::size_t begin = computed.begin / kLanes * kLanes;
+  const std::size_t end = round_up(computed.end, kLanes);
+  if (visible.empty()) return std::fill(w + begin, w + end, 0.0F);
+  std::fill(w + begin, w + visible.begin, kNone);
+  std::fill(w + visible.end, w + end, kNone);
+  VecF most = hn::Set(d, kNone);
+  for (std::size_t k = begin; k < end; k += kLanes) most = hn::Max(most, hn::LoadU(d, w + k));
+  const float top = std::max(s.top[query], hn::GetLane(hn::MaxOfLanes(d, most)));
+  if (top == kNone) return std::fill(w + begin, w + end, 0.0F);
+  VecF sum = hn::Zero(d);
+  for (std::size_t k = begin; k < end; k += kLanes) {
+    const VecF weight = exp_approx(hn::Sub(hn::LoadU(d, w + k), hn::Set(d, top)));
+    hn::StoreU(weight, d, w + k);
+    sum = hn::Add(sum, weight);
+  }
+  if (top != s.top[query]) {
+    // Nothing was summed under a maximum of -infinity: exp gives zero, and zero times zero is zero.
+    const float fade = std::exp(s.top[query] - top);
+    s.total[query] *= fade;
+    float* out = s.out + query * s.values_stride;
+    for (std::size_t i = 0; i < s.values_stride; ++i) out[i] *= fade;
+    s.top[query] = top;
+  }
+  s.total[query] += hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// Queries [first, first + count) over keys [range) of a decoded tile.
+struct TilePart {
+  std::size_t first;
+  std::size_t count;
+  KeyRange range;  // inside the tile
+};
+
+void score(const QueryBlock& block, const TilePart& part, const Scratch& s) {
+  const std::size_t begin = part.range.begin / kMicroCols * kMicroCols;
+  for (std::size_t k = begin; k < part.range.end; k += kMicroCols) {
+    kMicros<0>[part.count - 1]({.k = block.head_dim,
+                                .a = s.queries_packed + part.first * block.head_dim,
+                                .b = s.keys + k,
+                                .b_stride = kTileKeys,
+                                .c = s.weights + part.first * kTileKeys + k,
+                                .c_stride = kTileKeys,
+                                .accumulate = false});
+  }
+}
+
+void add_values(const TilePart& part, const Scratch& s) {
+  for (std::size_t i = 0; i < s.values_stride; i += kMicroCols) {
+    kMicros<kTileKeys>[part.count - 1]({.k = part.range.end - part.range.begin,
+                                        .a = s.weights + part.first * kTileKeys + part.range.begin,
+                                        .b = s.values + part.range.begin * s.values_stride + i,
+                                        .b_stride = s.values_stride,
+                                        .c = s.out + part.first * s.values_stride + i,
+                                        .c_stride = s.values_stride,
+                                        .accumulate = true});
+  }
+}
+
+KeyRange inside(const KeyRange& range, std::size_t tile) {
+  return range.empty() ? KeyRange{} : KeyRange{range.begin - tile, range.end - tile};
+}
+
+void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, const Scratch& s) {
+  const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
+  const KeyRange range = seen(keys, 0, block.q.rows, whole);
+  if (range.empty()) return;
+  decode_tile(keys, tile, inside(range, tile), s);
+  for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
+    const std::size_t count = std::min(kMicroRows, block.queries() - first);
+    const std::size_t row_end = (first + count - 1) / block.group + 1;
+    const KeyRange part_range = seen(keys, first / block.group, row_end, whole);
+    if (part_range.empty()) continue;
+    const TilePart part{first, count, inside(part_range, tile)};
+    score(block, part, s);
+    for (std::size_t i = first; i < first + count; ++i) {
+      weigh(s, i, part.range, inside(intersect(keys.visible[i / block.group], whole), tile));
+    }
+    add_values(part, s);
+  }
+}
+
+void finish(std::size_t queries, const Scratch& s) {
+  for (std::size_t i = 0; i < queries; ++i) {
+    float* out = s.out + i * s.values_stride;
+    if (s.total[i] <= 0) {
+      s.total[i] = kNone;
+      continue;
+    }
+    // Adding zero makes -0.0 (a sum that underflowed) the same as 0.0.
+    for (std::size_t d = 0; d < s.values_stride; ++d) out[d] = out[d] / s.total[i] + 0.0F;
+    s.total[i] = static_cast<float>(double{s.top[i]} + std::log(double{s.total[i]}));
+  }
+}
+
+RunPartial fold_run(const QueryBlock& block, const RunKeys& keys, float* base) {
+  const Scratch s(block.queries(), block.head_dim, base);
+  std::fill_n(s.out, block.queries() * s.values_stride, 0.0F);
+  std::fill_n(s.top, block.queries(), kNone);
+  std::fill_n(s.total, block.queries(), 0.0F);
+  const KeyRange range = seen(keys, 0, block.q.rows, keys.run);
+  if (!range.empty()) {
+    for (std::size_t tile = range.begin / kTileKeys * kTileKeys; tile < range.end;
+         tile += kTileKeys) {
+      fold_tile(block, keys, tile, s);
+    }
+  }
+  finish(block.queries(), s);
+  return {s.out, s.values_stride, s.total};
+}
+
+}  // namespace
+
+AttendKernels make_attend_kernels() {
+  return {.scratch_floats = &scratch_floats, .load_queries = &load_queries, .fold_run = &fold_run};
+}
+
+}  // namespace varve::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace varve {
+
+HWY_EXPORT(make_attend_kernels);
+
+AttendKernels attend_kernels(std::int64_t target) {
+  return VARVE_DISPATCH(make_attend_kernels, target)();
+}
+
+}  // namespace varve
+#endif

@@ -1,0 +1,253 @@
+#include "kernels/cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "common/error.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/attend.h"
+#include "kernels/cpu/linear.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/host_memory.h"
+#include "kernels/partial.h"
+#include "kernels/reference/dequantize.h"
+
+namespace varve {
+namespace {
+
+// Work below this many elements costs less than waking a thread.
+constexpr std::size_t kParallelElements = std::size_t{1} << 15U;
+// Rows of x that gemm takes at once (a multiple of every block_rows): bounds its packed copy.
+constexpr std::size_t kGemmRows = 516;
+
+// A weight of one row is a vector and stays as it is stored; matrices are packed.
+bool is_packed(const Weight& weight) {
+  return weight.view.rows > 1;
+}
+
+PanelWeight panels_of(const Weight& weight) {
+  return {weight.view.dtype, weight.view.rows, weight.view.cols,
+          static_cast<const std::uint8_t*>(weight.view.data)};
+}
+
+const float* vector_data(const Weight& weight) {
+  return weight ? static_cast<const float*>(weight.view.data) : nullptr;
+}
+
+ConstMatrix rows_of(const ConstMatrix& m, std::size_t begin, std::size_t count) {
+  return {m.row(begin), count, m.cols, m.stride};
+}
+
+class CpuOps final : public Ops {
+ public:
+  CpuOps(const Isa& isa, std::size_t threads)
+      : isa_(isa),
+        linear_(linear_kernels(isa.target)),
+        rows_(row_kernels(isa.target)),
+        pool_(threads),
+        attention_(isa.target, pool_) {
+    for (std::size_t i = 0; i < threads; ++i) tiles_.push_back(allocate_host(linear_.tile_bytes));
+  }
+
+  std::string describe() const override { return fmt::format("cpu ({})", isa_.name); }
+
+  Buffer allocate(std::size_t bytes) override { return allocate_host(bytes); }
+  void upload(void* to, const void* host, std::size_t bytes) override {
+    copy_host(to, host, bytes);
+  }
+  void download(void* host, const void* from, std::size_t bytes) override {
+    copy_host(host, from, bytes);
+  }
+
+  Weight prepare(const TensorView& host) override {
+    if (host.rows <= 1) return {host, {}};
+    Weight packed{host, allocate_host(packed_bytes(host))};
+    auto* data = packed.storage.as<std::uint8_t>();
+    packed.view.data = data;
+    const PanelWeight panels = panels_of(packed);
+    pool_.split(panels.panels(), [&](std::size_t begin, std::size_t end, std::size_t) {
+      for (std::size_t p = begin; p < end; ++p) {
+        pack_panel(host, p, data + p * panels.panel_bytes());
+      }
+    });
+    return packed;
+  }
+
+  void embed(std::span<const std::int32_t> tokens, const Weight& table, Matrix out) override {
+    check_embed(tokens, table.view, out);
+    for_rows(out, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t t = begin; t < end; ++t) {
+        if (is_packed(table)) {
+          linear_.decode_row(panels_of(table), static_cast<std::size_t>(tokens[t]), out.row(t));
+        } else {
+          dequantize(table.view.dtype, table.view.data, table.view.cols, out.row(t));
+        }
+      }
+    });
+  }
+
+  void linear(ConstMatrix x, const Weight& w, const Weight& bias, Matrix y) override {
+    check_linear(x, w.view, bias.view, y);
+    if (!is_packed(w)) return dot_rows(x, w, vector_data(bias), y);
+    VARVE_CHECK(w.storage.bytes() == packed_bytes(w.view), "a weight that prepare did not make");
+    for (std::size_t row = 0; row < x.rows; row += kGemmRows) {
+      const std::size_t count = std::min(kGemmRows, x.rows - row);
+      const LinearJob job{panels_of(w), rows_of(x, row, count), vector_data(bias),
+                          y.slice(row, count)};
+      if (count <= linear_.gemv_rows) {
+        gemv(job);
+      } else {
+        gemm(job);
+      }
+    }
+  }
+
+  void rms_norm(ConstMatrix x, const Weight& gain, double eps, Matrix y) override {
+    check_rms_norm(x, gain.view, y);
+    const std::span<const float> factors(vector_data(gain), gain.view.cols);
+    for_rows(y, [&](std::size_t begin, std::size_t end) {
+      rows_.rms_norm(x, factors, eps, y, begin, end);
+    });
+  }
+
+  void rope_angles(std::span<const std::int32_t> positions, std::span<const float> inv_freq,
+                   Matrix cos_sin) override {
+    check_rope_angles(positions, inv_freq, cos_sin);
+    for_rows(cos_sin, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t t = begin; t < end; ++t) {
+        for (std::size_t i = 0; i < inv_freq.size(); ++i) {
+          const float angle = static_cast<float>(positions[t]) * inv_freq[i];
+          cos_sin.row(t)[i] = static_cast<float>(std::cos(double{angle}));
+          cos_sin.row(t)[inv_freq.size() + i] = static_cast<float>(std::sin(double{angle}));
+        }
+      }
+    });
+  }
+
+  void rope(Matrix x, ConstMatrix cos_sin, std::size_t head_dim, RopeLayout layout) override {
+    check_rope(x, cos_sin, head_dim);
+    for_rows(x, [&](std::size_t begin, std::size_t end) {
+      rows_.rope(x, cos_sin, head_dim, layout, begin, end);
+    });
+  }
+
+  void silu_mul(ConstMatrix gate, ConstMatrix up, Matrix y) override {
+    check_same_shape(gate, up);
+    check_same_shape(gate, y);
+    for_rows(y,
+             [&](std::size_t begin, std::size_t end) { rows_.silu_mul(gate, up, y, begin, end); });
+  }
+
+  void add(ConstMatrix x, Matrix y) override {
+    check_same_shape(x, y);
+    for_rows(y, [&](std::size_t begin, std::size_t end) { rows_.add(x, y, begin, end); });
+  }
+
+  void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,
+                   const SegmentStore& into, std::size_t at) override {
+    check_append(k, v, positions, into, at);
+    const std::size_t bytes = row_bytes(into.dtype, into.head_dim);
+    for (std::size_t t = 0; t < k.rows; ++t) {
+      into.positions[at + t] = positions[t];
+      for (std::size_t h = 0; h < into.kv_heads; ++h) {
+        const std::size_t offset = (h * into.capacity + at + t) * bytes;
+        const std::size_t column = h * into.head_dim;
+        rows_.encode(into.dtype, k.row(t) + column, into.head_dim,
+                     static_cast<std::byte*>(into.keys) + offset);
+        rows_.encode(into.dtype, v.row(t) + column, into.head_dim,
+                     static_cast<std::byte*>(into.values) + offset);
+      }
+    }
+  }
+
+  void clear(Partial state) override {
+    check_partial(state);
+    for (std::size_t t = 0; t < state.out.rows; ++t) {
+      std::fill_n(state.out.row(t), state.out.cols, 0.0F);
+      std::fill_n(state.lse.row(t), state.lse.cols, -std::numeric_limits<float>::infinity());
+    }
+  }
+
+  void attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
+              std::span<const AttendItem> items, const AttendParams& params,
+              Partial state) override {
+    check_attend(q, q_positions, items, params, state);
+    attention_.attend(q, q_positions, items, params, state);
+  }
+
+  void merge(const Partial& other, Partial state) override {
+    check_partial(state);
+    check_same_shape(other.out, state.out);
+    check_same_shape(other.lse, state.lse);
+    const std::size_t dim = state.out.cols / state.lse.cols;
+    for_rows(state.out, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t t = begin; t < end; ++t) {
+        for (std::size_t h = 0; h < state.lse.cols; ++h) {
+          merge_head({other.out.row(t) + h * dim, dim}, other.lse.row(t)[h],
+                     {{state.out.row(t) + h * dim, dim}, state.lse.row(t)[h]});
+        }
+      }
+    });
+  }
+
+ private:
+  /// work(begin, end) over the rows of m, on this thread alone if that is little work.
+  template <class Work>
+  void for_rows(const Matrix& m, const Work& work) {
+    if (m.rows * m.cols < kParallelElements) return work(0, m.rows);
+    pool_.split(m.rows, [&](std::size_t begin, std::size_t end, std::size_t) { work(begin, end); });
+  }
+
+  void gemv(const LinearJob& job) {
+    if (job.w.rows * job.w.cols < kParallelElements) return linear_.gemv(job, 0, job.w.panels());
+    pool_.split(job.w.panels(), [&](std::size_t begin, std::size_t end, std::size_t) {
+      linear_.gemv(job, begin, end);
+    });
+  }
+
+  void gemm(const LinearJob& job) {
+    const std::size_t bytes = job.x.rows * job.x.cols * sizeof(float);
+    if (packed_x_.bytes() < bytes) packed_x_ = allocate_host(bytes);
+    auto* packed = packed_x_.as<float>();
+    const std::size_t blocks = (job.x.rows + linear_.block_rows - 1) / linear_.block_rows;
+    pool_.split(blocks, [&](std::size_t begin, std::size_t end, std::size_t) {
+      linear_.pack(job.x, begin, end, packed);
+    });
+    pool_.split(job.w.panels(), [&](std::size_t begin, std::size_t end, std::size_t thread) {
+      linear_.gemm(job, packed, begin, end, tiles_[thread].as<float>());
+    });
+  }
+
+  // A weight of one output: the same chain of multiply-adds as in a panel is not needed, one row
+  // meets no other path.
+  void dot_rows(const ConstMatrix& x, const Weight& w, const float* bias, const Matrix& y) {
+    decoded_.resize(std::max(decoded_.size(), w.view.cols));
+    dequantize(w.view.dtype, w.view.data, w.view.cols, decoded_.data());
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      double sum = bias == nullptr ? 0.0 : bias[0];
+      for (std::size_t k = 0; k < x.cols; ++k) sum += double{x.row(t)[k]} * decoded_[k];
+      y.row(t)[0] = static_cast<float>(sum);
+    }
+  }
+
+  Isa isa_;
+  LinearKernels linear_;
+  RowKernels rows_;
+  ThreadPool pool_;
+  Attention attention_;
+  // Work memory, grown when a call needs more, never given back.
+  std::vector<Buffer> tiles_;  // [threads]: a decoded tile of gemm
+  Buffer packed_x_;
+  std::vector<float> decoded_;  // a weight of one row
+};
+
+}  // namespace
+
+std::unique_ptr<Ops> make_cpu_ops(const Isa& isa, std::size_t threads) {
+  return std::make_unique<CpuOps>(isa, threads);
+}
+
+}  // namespace varve

@@ -1,0 +1,18 @@
+// The instruction sets that the CPU backend can use on this machine.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace varve {
+
+struct Isa {
+  std::int64_t target = 0;  // Highway's bit
+  std::string_view name;    // "avx512", "avx2", "sse4", "neon", "scalar"
+};
+
+/// Best first; never empty.
+std::vector<Isa> isas();
+
+}  // namespace varve

@@ -1,0 +1,284 @@
+#include "kernels/cpu/targets.h"
+// Highway includes this file once per instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/linear.cc"
+#include "hwy/foreach_target.h"
+// Behind foreach_target.h, by Highway's rules.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "hwy/cache_control.h"
+#include "kernels/cpu/linear.h"
+#include "kernels/cpu/micro-inl.h"
+#include "kernels/cpu/panel_column-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace varve::HWY_NAMESPACE {
+namespace {
+
+inline constexpr std::size_t kTileK = 512;  // k of a decoded tile; a multiple of kGroupK
+inline constexpr std::size_t kGemvRows = 4;
+inline constexpr std::size_t kPrefetchBytes = 4096;  // how far gemv asks ahead in the stream
+
+// Columns that gemv advances together: enough chains of multiply-adds to hide their latency, few
+// enough for accumulators, scales and offsets to stay in registers.
+constexpr std::size_t gemv_columns(std::size_t rows) {
+  return std::min<std::size_t>(kPanelOutputs / kLanes, rows == 1 ? 4 : 2);
+}
+
+// out [T][kPanelOutputs]: outputs [lane, lane + kColumns * kLanes) of a panel for T rows of x.
+template <DType kType, std::size_t T, std::size_t kColumns>
+HWY_INLINE void gemv_part(const std::uint8_t* panel, std::size_t lane, const ConstMatrix& x,
+                          float* out) {
+  const TagF d;
+  Column<kType> columns[kColumns];
+  VecF acc[T][kColumns];
+  VARVE_UNROLL
+  for (std::size_t t = 0; t < T; ++t) {
+    VARVE_UNROLL
+    for (std::size_t c = 0; c < kColumns; ++c) acc[t][c] = hn::Zero(d);
+  }
+  for (std::size_t k = 0; k < x.cols; k += 8) {
+    const std::size_t word = k / 8 % 4;
+    if (word == 0) {
+      VARVE_UNROLL
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        columns[c].begin_group(panel, k / kGroupK, lane + c * kLanes);
+      }
+      hwy::Prefetch(panel + panel_format(kType).group_at(k / kGroupK) + kPrefetchBytes);
+    }
+    VARVE_UNROLL
+    for (std::size_t c = 0; c < kColumns; ++c) columns[c].begin_word(word);
+    const std::size_t count = is_plain(kType) ? std::min<std::size_t>(8, x.cols - k) : 8;
+    VARVE_UNROLL
+    for (std::size_t j = 0; j < 8; ++j) {
+      if (is_plain(kType) && j >= count) break;
+      VARVE_UNROLL
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        const VecF weight = columns[c].next();
+        VARVE_UNROLL
+        for (std::size_t t = 0; t < T; ++t) {
+          acc[t][c] = hn::MulAdd(hn::Set(d, x.data[t * x.stride + k + j]), weight, acc[t][c]);
+        }
+      }
+    }
+  }
+  VARVE_UNROLL
+  for (std::size_t t = 0; t < T; ++t) {
+    VARVE_UNROLL
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      hn::StoreU(acc[t][c], d, out + t * kPanelOutputs + lane + c * kLanes);
+    }
+  }
+}
+
+template <DType kType, std::size_t T>
+void gemv_panel(const std::uint8_t* panel, const ConstMatrix& x, float* out) {
+  constexpr std::size_t kColumns = gemv_columns(T);
+  for (std::size_t lane = 0; lane < kPanelOutputs; lane += kColumns * kLanes) {
+    gemv_part<kType, T, kColumns>(panel, lane, x, out);
+  }
+}
+
+// tile [k_end - k_begin][kMicroCols]: outputs [lane, lane + kMicroCols) of a panel.
+template <DType kType>
+void decode_tile(const std::uint8_t* panel, std::size_t lane, std::size_t k_begin,
+                 std::size_t k_end, float* tile) {
+  const TagF d;
+  Column<kType> left;
+  Column<kType> right;
+  for (std::size_t k = k_begin; k < k_end; k += 8) {
+    const std::size_t word = k / 8 % 4;
+    if (word == 0) {
+      left.begin_group(panel, k / kGroupK, lane);
+      right.begin_group(panel, k / kGroupK, lane + kLanes);
+    }
+    left.begin_word(word);
+    right.begin_word(word);
+    const std::size_t count = std::min<std::size_t>(8, k_end - k);
+    for (std::size_t j = 0; j < count; ++j, tile += kMicroCols) {
+      hn::StoreU(left.next(), d, tile);
+      hn::StoreU(right.next(), d, tile + kLanes);
+    }
+  }
+}
+
+// One output of the panel: the vector that holds it is decoded, the other lanes are dropped.
+template <DType kType>
+void decode_lane(const std::uint8_t* panel, std::size_t lane, std::size_t cols, float* out) {
+  HWY_ALIGN float lanes[kLanes];
+  const std::size_t first = lane / kLanes * kLanes;
+  Column<kType> column;
+  for (std::size_t k = 0; k < cols; ++k) {
+    if (k % kGroupK == 0) column.begin_group(panel, k / kGroupK, first);
+    if (k % 8 == 0) column.begin_word(k / 8 % 4);
+    hn::Store(column.next(), TagF(), lanes);
+    out[k] = lanes[lane - first];
+  }
+}
+
+// What depends on the dtype of the weight.
+struct Decoder {
+  std::array<void (*)(const std::uint8_t*, const ConstMatrix&, float*), kGemvRows> gemv;
+  void (*tile)(const std::uint8_t*, std::size_t, std::size_t, std::size_t, float*);
+  void (*lane)(const std::uint8_t*, std::size_t, std::size_t, float*);
+};
+
+template <DType kType>
+constexpr Decoder decoder() {
+  return {
+      {&gemv_panel<kType, 1>, &gemv_panel<kType, 2>, &gemv_panel<kType, 3>, &gemv_panel<kType, 4>},
+      &decode_tile<kType>,
+      &decode_lane<kType>};
+}
+
+template <std::size_t... kIndex>
+constexpr std::array<Decoder, sizeof...(kIndex)> decoders(std::index_sequence<kIndex...>) {
+  return {decoder<static_cast<DType>(kIndex)>()...};
+}
+
+const Decoder& decoder_of(DType dtype) {
+  constexpr std::size_t kDTypes = static_cast<std::size_t>(DType::kQ6_K) + 1;
+  static constexpr auto kDecoders = decoders(std::make_index_sequence<kDTypes>());
+  return kDecoders[static_cast<std::size_t>(dtype)];
+}
+
+void gemv(const LinearJob& job, std::size_t panel_begin, std::size_t panel_end) {
+  HWY_ALIGN float out[kGemvRows * kPanelOutputs];
+  const auto run = decoder_of(job.w.dtype).gemv[job.x.rows - 1];
+  for (std::size_t p = panel_begin; p < panel_end; ++p) {
+    run(job.w.panel(p), job.x, out);
+    const std::size_t first = p * kPanelOutputs;
+    const std::size_t count = std::min(kPanelOutputs, job.w.rows - first);
+    for (std::size_t t = 0; t < job.x.rows; ++t) {
+      const float* from = out + t * kPanelOutputs;
+      float* to = job.y.row(t) + first;
+      for (std::size_t n = 0; n < count; ++n) {
+        to[n] = job.bias == nullptr ? from[n] : from[n] + job.bias[first + n];
+      }
+    }
+  }
+}
+
+void pack(ConstMatrix x, std::size_t block_begin, std::size_t block_end, float* packed) {
+  for (std::size_t b = block_begin; b < block_end; ++b) {
+    const std::size_t first = b * kMicroRows;
+    const std::size_t rows = std::min(kMicroRows, x.rows - first);
+    float* to = packed + first * x.cols;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const float* from = x.row(first + r);
+      for (std::size_t k = 0; k < x.cols; ++k) to[k * rows + r] = from[k];
+    }
+  }
+}
+
+// Outputs [first, first + count) of y, count <= kMicroCols.
+struct Strip {
+  std::size_t first;
+  std::size_t count;
+};
+
+void add_bias(const LinearJob& job, const Strip& strip, std::size_t row, std::size_t rows) {
+  for (std::size_t t = row; t < row + rows; ++t) {
+    float* y = job.y.row(t) + strip.first;
+    for (std::size_t n = 0; n < strip.count; ++n) y[n] += job.bias[strip.first + n];
+  }
+}
+
+// A strip that is cut by the end of y works on a copy of its part of y.
+void micro_edge(const LinearJob& job, const Strip& strip, std::size_t row, std::size_t rows,
+                MicroTile tile) {
+  float copy[kMicroRows * kMicroCols] = {};
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::copy_n(job.y.row(row + r) + strip.first, strip.count, copy + r * kMicroCols);
+  }
+  tile.c = copy;
+  tile.c_stride = kMicroCols;
+  kMicros<0>[rows - 1](tile);
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::copy_n(copy + r * kMicroCols, strip.count, job.y.row(row + r) + strip.first);
+  }
+}
+
+// The rows of y that come next are far apart; asked for one by one they would miss the cache.
+void prefetch_block(const Matrix& y, std::size_t row, std::size_t col) {
+  for (std::size_t t = row; t < std::min(row + kMicroRows, y.rows); ++t) {
+    hwy::Prefetch(y.row(t) + col);
+  }
+}
+
+// y [:, strip] (+)= x [:, k_begin ...) tile.
+void multiply_strip(const LinearJob& job, const Strip& strip, const float* packed,
+                    std::size_t k_begin, std::size_t k_end, const float* tile) {
+  const bool last = k_end == job.x.cols;
+  for (std::size_t row = 0; row < job.x.rows; row += kMicroRows) {
+    const std::size_t rows = std::min(kMicroRows, job.x.rows - row);
+    const MicroTile t{.k = k_end - k_begin,
+                      .a = packed + row * job.x.cols + k_begin * rows,
+                      .b = tile,
+                      .b_stride = kMicroCols,
+                      .c = job.y.row(row) + strip.first,
+                      .c_stride = job.y.stride,
+                      .accumulate = k_begin > 0};
+    prefetch_block(job.y, row + kMicroRows, strip.first);
+    if (strip.count == kMicroCols) {
+      kMicros<0>[rows - 1](t);
+    } else {
+      micro_edge(job, strip, row, rows, t);
+    }
+    if (last && job.bias != nullptr) add_bias(job, strip, row, rows);
+  }
+}
+
+void gemm(const LinearJob& job, const float* packed, std::size_t panel_begin, std::size_t panel_end,
+          float* tile) {
+  const auto decode = decoder_of(job.w.dtype).tile;
+  for (std::size_t p = panel_begin; p < panel_end; ++p) {
+    for (std::size_t lane = 0; lane < kPanelOutputs; lane += kMicroCols) {
+      const std::size_t first = p * kPanelOutputs + lane;
+      if (first >= job.w.rows) break;
+      const Strip strip{first, std::min(kMicroCols, job.w.rows - first)};
+      for (std::size_t k = 0; k < job.w.cols; k += kTileK) {
+        const std::size_t k_end = std::min(k + kTileK, job.w.cols);
+        decode(job.w.panel(p), lane, k, k_end, tile);
+        multiply_strip(job, strip, packed, k, k_end, tile);
+      }
+    }
+  }
+}
+
+void decode_row(const PanelWeight& w, std::size_t row, float* out) {
+  decoder_of(w.dtype).lane(w.panel(row / kPanelOutputs), row % kPanelOutputs, w.cols, out);
+}
+
+LinearKernels kernels_here() {
+  return {.gemv_rows = kGemvRows,
+          .block_rows = kMicroRows,
+          .tile_bytes = kTileK * kMicroCols * sizeof(float),
+          .gemv = &gemv,
+          .pack = &pack,
+          .gemm = &gemm,
+          .decode_row = &decode_row};
+}
+
+}  // namespace
+
+LinearKernels make_linear_kernels() {
+  return kernels_here();
+}
+
+}  // namespace varve::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace varve {
+
+HWY_EXPORT(make_linear_kernels);
+
+LinearKernels linear_kernels(std::int64_t target) {
+  return VARVE_DISPATCH(make_linear_kernels, target)();
+}
+
+}  // namespace varve
+#endif

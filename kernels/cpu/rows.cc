@@ -1,0 +1,167 @@
+#include "kernels/cpu/targets.h"
+// Highway includes this file once per instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/rows.cc"
+#include "hwy/foreach_target.h"
+// Behind foreach_target.h, by Highway's rules.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/simd-inl.h"
+#include "kernels/float16.h"
+#include "kernels/host_memory.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace varve::HWY_NAMESPACE {
+namespace {
+
+// A whole vector, or the first `left` elements and zeros.
+HWY_INLINE VecF load_some(const float* from, std::size_t left) {
+  const TagF d;
+  if (left >= kLanes) return hn::LoadU(d, from);
+  HWY_ALIGN float lanes[kLanes] = {};
+  std::copy_n(from, left, lanes);
+  return hn::Load(d, lanes);
+}
+
+HWY_INLINE void store_some(VecF value, std::size_t left, float* to) {
+  const TagF d;
+  if (left >= kLanes) return hn::StoreU(value, d, to);
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(value, d, lanes);
+  std::copy_n(lanes, left, to);
+}
+
+float sum_of_squares(std::span<const float> x) {
+  const TagF d;
+  VecF even = hn::Zero(d);
+  VecF odd = hn::Zero(d);
+  for (std::size_t i = 0; i < x.size(); i += 2 * kLanes) {
+    const VecF a = load_some(x.data() + i, x.size() - i);
+    even = hn::MulAdd(a, a, even);
+    if (i + kLanes >= x.size()) break;
+    const VecF b = load_some(x.data() + i + kLanes, x.size() - i - kLanes);
+    odd = hn::MulAdd(b, b, odd);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+}
+
+void normalise(std::span<const float> x, const float* gain, double eps, float* y) {
+  const TagF d;
+  const double mean = double{sum_of_squares(x)} / static_cast<double>(x.size());
+  const VecF factor = hn::Set(d, static_cast<float>(1.0 / std::sqrt(mean + eps)));
+  for (std::size_t i = 0; i < x.size(); i += kLanes) {
+    const std::size_t left = x.size() - i;
+    const VecF scaled = hn::Mul(load_some(x.data() + i, left), factor);
+    store_some(hn::Mul(scaled, load_some(gain + i, left)), left, y + i);
+  }
+}
+
+void rms_norm(ConstMatrix x, std::span<const float> gain, double eps, Matrix y, std::size_t begin,
+              std::size_t end) {
+  for (std::size_t t = begin; t < end; ++t) {
+    for (std::size_t at = 0; at < x.cols; at += gain.size()) {
+      normalise({x.row(t) + at, gain.size()}, gain.data(), eps, y.row(t) + at);
+    }
+  }
+}
+
+// Plain loops: the compiler makes vectors of them, and every element is independent.
+void rotate_halves(float* HWY_RESTRICT first, float* HWY_RESTRICT second,
+                   const float* HWY_RESTRICT cosine, const float* HWY_RESTRICT sine,
+                   std::size_t pairs) {
+  for (std::size_t i = 0; i < pairs; ++i) {
+    const float a = first[i];
+    const float b = second[i];
+    first[i] = a * cosine[i] - b * sine[i];
+    second[i] = a * sine[i] + b * cosine[i];
+  }
+}
+
+void rotate_interleaved(float* HWY_RESTRICT head, const float* HWY_RESTRICT cosine,
+                        const float* HWY_RESTRICT sine, std::size_t pairs) {
+  for (std::size_t i = 0; i < pairs; ++i) {
+    const float a = head[2 * i];
+    const float b = head[2 * i + 1];
+    head[2 * i] = a * cosine[i] - b * sine[i];
+    head[2 * i + 1] = a * sine[i] + b * cosine[i];
+  }
+}
+
+void rope(Matrix x, ConstMatrix cos_sin, std::size_t head_dim, RopeLayout layout, std::size_t begin,
+          std::size_t end) {
+  const std::size_t pairs = cos_sin.cols / 2;
+  for (std::size_t t = begin; t < end; ++t) {
+    const float* cosine = cos_sin.row(t);
+    for (float* head = x.row(t); head < x.row(t) + x.cols; head += head_dim) {
+      if (layout == RopeLayout::kHalves) {
+        rotate_halves(head, head + pairs, cosine, cosine + pairs, pairs);
+      } else {
+        rotate_interleaved(head, cosine, cosine + pairs, pairs);
+      }
+    }
+  }
+}
+
+void silu_mul(ConstMatrix gate, ConstMatrix up, Matrix y, std::size_t begin, std::size_t end) {
+  const TagF d;
+  for (std::size_t t = begin; t < end; ++t) {
+    for (std::size_t i = 0; i < y.cols; i += kLanes) {
+      const std::size_t left = y.cols - i;
+      const VecF g = load_some(gate.row(t) + i, left);
+      const VecF silu = hn::Div(g, hn::Add(exp_approx(hn::Neg(g)), hn::Set(d, 1.0F)));
+      store_some(hn::Mul(silu, load_some(up.row(t) + i, left)), left, y.row(t) + i);
+    }
+  }
+}
+
+void add(ConstMatrix x, Matrix y, std::size_t begin, std::size_t end) {
+  for (std::size_t t = begin; t < end; ++t) {
+    const float* from = x.row(t);
+    float* to = y.row(t);
+    for (std::size_t i = 0; i < y.cols; ++i) to[i] += from[i];
+  }
+}
+
+void encode_f16(const float* from, std::size_t count, std::uint16_t* to) {
+  std::size_t i = 0;
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+  // The one narrowing instruction rounds to nearest even; elsewhere Highway emulates it inexactly.
+  const hn::Rebind<hwy::float16_t, TagF> half;
+  for (; i + kLanes <= count; i += kLanes) {
+    hn::StoreU(hn::DemoteTo(half, hn::LoadU(TagF(), from + i)), half,
+               reinterpret_cast<hwy::float16_t*>(to + i));
+  }
+#endif
+  for (; i < count; ++i) to[i] = f32_to_f16(from[i]);
+}
+
+void encode(DType dtype, const float* from, std::size_t count, void* to) {
+  if (dtype == DType::kF32) return copy_host(to, from, count * sizeof(float));
+  auto* halves = static_cast<std::uint16_t*>(to);
+  if (dtype == DType::kF16) return encode_f16(from, count, halves);
+  for (std::size_t i = 0; i < count; ++i) halves[i] = f32_to_bf16(from[i]);
+}
+
+}  // namespace
+
+RowKernels make_row_kernels() {
+  return {
+      .rms_norm = &rms_norm, .rope = &rope, .silu_mul = &silu_mul, .add = &add, .encode = &encode};
+}
+
+}  // namespace varve::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace varve {
+
+HWY_EXPORT(make_row_kernels);
+
+RowKernels row_kernels(std::int64_t target) {
+  return VARVE_DISPATCH(make_row_kernels, target)();
+}
+
+}  // namespace varve
+#endif

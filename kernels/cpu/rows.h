@@ -1,0 +1,26 @@
+// Everything that works row by row: norms, rotation, activation, encoding. One table of functions
+// per instruction set; all take a range of rows [begin, end).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/ops.h"
+
+namespace varve {
+
+struct RowKernels {
+  void (*rms_norm)(ConstMatrix x, std::span<const float> gain, double eps, Matrix y,
+                   std::size_t begin, std::size_t end);
+  void (*rope)(Matrix x, ConstMatrix cos_sin, std::size_t head_dim, RopeLayout layout,
+               std::size_t begin, std::size_t end);
+  void (*silu_mul)(ConstMatrix gate, ConstMatrix up, Matrix y, std::size_t begin, std::size_t end);
+  void (*add)(ConstMatrix x, Matrix y, std::size_t begin, std::size_t end);
+  /// Rounds `count` values to the dtype (f32, f16 or bf16).
+  void (*encode)(DType dtype, const float* from, std::size_t count, void* to);
+};
+
+RowKernels row_kernels(std::int64_t target);
+
+}  // namespace varve

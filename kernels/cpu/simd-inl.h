@@ -1,0 +1,84 @@
+// Vector types and small functions that all kernels share. Compiled once per instruction set.
+#if defined(VARVE_CPU_SIMD_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef VARVE_CPU_SIMD_INL_H
+#undef VARVE_CPU_SIMD_INL_H
+#else
+#define VARVE_CPU_SIMD_INL_H
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/dtype.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace varve::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using TagF = hn::ScalableTag<float>;
+using TagI = hn::RebindToSigned<TagF>;
+using TagU = hn::RebindToUnsigned<TagF>;
+using VecF = hn::Vec<TagF>;
+using VecU = hn::Vec<TagU>;
+
+inline constexpr std::size_t kLanes = hn::MaxLanes(TagF());
+
+/// Lanes(d) float16 values as float32. `from` needs no alignment.
+template <class D>
+HWY_INLINE hn::Vec<D> load_f16(D d, const void* from) {
+  const hn::Rebind<hwy::float16_t, D> half;
+  return hn::PromoteTo(d, hn::LoadU(half, static_cast<const hwy::float16_t*>(from)));
+}
+
+/// Lanes(d) bfloat16 values as float32.
+template <class D>
+HWY_INLINE hn::Vec<D> load_bf16(D d, const void* from) {
+  const hn::RebindToUnsigned<D> wide;
+  const hn::Rebind<std::uint16_t, D> half;
+  const auto bits = hn::PromoteTo(wide, hn::LoadU(half, static_cast<const std::uint16_t*>(from)));
+  return hn::BitCast(d, hn::ShiftLeft<16>(bits));
+}
+
+/// Lanes(d) values of a plain type as float32.
+template <DType kType, class D>
+HWY_INLINE hn::Vec<D> load_plain(D d, const void* from) {
+  if constexpr (kType == DType::kF16) return load_f16(d, from);
+  if constexpr (kType == DType::kBF16) return load_bf16(d, from);
+  if constexpr (kType == DType::kF32) return hn::LoadU(d, static_cast<const float*>(from));
+}
+
+/// kLanes small integers (std::uint8_t or std::int8_t) as float32.
+template <class T>
+HWY_INLINE VecF load_bytes(const void* from) {
+  const hn::Rebind<T, TagF> bytes;
+  const auto wide = hn::PromoteTo(TagI(), hn::LoadU(bytes, static_cast<const T*>(from)));
+  return hn::ConvertTo(TagF(), wide);
+}
+
+/// e^x to about one unit in the last place for x in [-87, 88]; 0 below (also for -infinity), e^88
+/// above. Cody-Waite reduction by ln 2 and a polynomial with relative error 3e-9 (least maximum
+/// error, fitted by iterated reweighting).
+HWY_INLINE VecF exp_approx(VecF x) {
+  const TagF d;
+  const auto in_range = hn::Ge(x, hn::Set(d, -87.0F));
+  x = hn::Min(hn::Max(x, hn::Set(d, -87.0F)), hn::Set(d, 88.0F));
+  const VecF n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504F)));
+  VecF r = hn::NegMulAdd(n, hn::Set(d, 0.693359375F), x);  // exact: nine significant bits
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4F), r);
+  VecF p = hn::Set(d, 0.0013814320554956794F);
+  p = hn::MulAdd(p, r, hn::Set(d, 0.00836885068565607F));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.041668400168418884F));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.1666651964187622F));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.4999999403953552F));
+  p = hn::Add(hn::MulAdd(hn::Mul(r, r), p, r), hn::Set(d, 1.0F));
+  const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(TagI(), n));
+  const VecF scaled = hn::BitCast(d, hn::Add(hn::BitCast(TagI(), p), exponent));
+  return hn::IfThenElseZero(in_range, scaled);
+}
+
+}  // namespace varve::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,137 @@
+#include "tests/kernels/attend_fixture.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/reference/dequantize.h"
+#include "tests/support/near.h"
+
+namespace varve::test {
+namespace {
+
+struct Key {
+  double score;
+  std::vector<float> value;
+};
+
+std::vector<float> cached(const SegmentView& s, const void* base, std::size_t head,
+                          std::size_t row) {
+  std::vector<float> values(s.head_dim);
+  const auto* at = static_cast<const std::uint8_t*>(base) +
+                   (head * s.capacity + row) * row_bytes(s.dtype, s.head_dim);
+  dequantize(s.dtype, at, s.head_dim, values.data());
+  return values;
+}
+
+double norm(const float* x, std::size_t size) {
+  double sum = 0;
+  for (std::size_t i = 0; i < size; ++i) sum += double{x[i]} * x[i];
+  return std::sqrt(sum);
+}
+
+bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> window) {
+  return key <= query && (!window || static_cast<std::size_t>(query - key) < *window);
+}
+
+// The visible keys of one head of one row; notes the norms that the tolerance needs.
+std::vector<Key> visible_keys(const Shape& shape, const float* q, std::size_t head, std::size_t row,
+                              std::int32_t position, const std::vector<AttendItem>& items,
+                              std::optional<std::size_t> window, Direct& direct) {
+  std::vector<Key> keys;
+  const double scale = shape.params().scale;
+  for (const AttendItem& item : items) {
+    if (row < item.row_begin || row >= item.row_begin + item.row_count) continue;
+    const std::size_t kv_head = head / (shape.q_heads / shape.kv_heads);
+    for (std::size_t i = 0; i < item.segment.rows; ++i) {
+      if (!sees(position, item.segment.positions[i], window)) continue;
+      const std::vector<float> k = cached(item.segment, item.segment.keys, kv_head, i);
+      double dot = 0;
+      for (std::size_t d = 0; d < shape.dim; ++d) dot += double{q[d]} * k[d];
+      keys.push_back({dot * scale, cached(item.segment, item.segment.values, kv_head, i)});
+      double& score = direct.scores[row * shape.q_heads + head];
+      score = std::max(score, scale * norm(q, shape.dim) * norm(k.data(), shape.dim));
+      for (const float v : keys.back().value) {
+        direct.values = std::max(direct.values, std::abs(double{v}));
+      }
+    }
+  }
+  direct.keys = std::max(direct.keys, keys.size());
+  return keys;
+}
+
+float soften(const std::vector<Key>& keys, float* out, std::size_t dim) {
+  if (keys.empty()) return -std::numeric_limits<float>::infinity();
+  double top = keys.front().score;
+  for (const Key& key : keys) top = std::max(top, key.score);
+  double total = 0;
+  std::vector<double> sum(dim);
+  for (const Key& key : keys) {
+    const double weight = std::exp(key.score - top);
+    total += weight;
+    for (std::size_t d = 0; d < dim; ++d) sum[d] += weight * key.value[d];
+  }
+  for (std::size_t d = 0; d < dim; ++d) out[d] = static_cast<float>(sum[d] / total);
+  return static_cast<float>(top + std::log(total));
+}
+
+}  // namespace
+
+AttendParams Shape::params(std::optional<std::size_t> window) const {
+  return {.q_heads = q_heads,
+          .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
+          .window = window};
+}
+
+CachedRows random_cache(Ops& ops, const Shape& shape, std::size_t rows, Random& random,
+                        std::int32_t first, std::int32_t step) {
+  CachedRows cache(shape.dtype, shape.kv_heads, shape.dim, rows + 5);
+  Rows k = Rows::random(rows, shape.kv_heads * shape.dim, random);
+  Rows v = Rows::random(rows, shape.kv_heads * shape.dim, random);
+  std::vector<std::int32_t> positions(rows);
+  for (std::size_t i = 0; i < rows; ++i) positions[i] = first + step * static_cast<std::int32_t>(i);
+  // Scores that differ by tens make the running maximum move.
+  for (std::size_t r = 0; r < rows; r += 37) {
+    for (std::size_t i = 0; i < shape.kv_heads * shape.dim; ++i) k.row(r)[i] *= 8;
+  }
+  ops.append_rows(k.view(), v.view(), positions, cache.store(), 0);
+  return cache;
+}
+
+Direct direct_attention(const Shape& shape, ConstMatrix q,
+                        const std::vector<std::int32_t>& positions,
+                        const std::vector<AttendItem>& items, std::optional<std::size_t> window) {
+  Direct direct{Rows(q.rows, q.cols), Rows(q.rows, shape.q_heads),
+                std::vector<double>(q.rows * shape.q_heads)};
+  for (std::size_t t = 0; t < q.rows; ++t) {
+    for (std::size_t h = 0; h < shape.q_heads; ++h) {
+      const auto keys =
+          visible_keys(shape, q.row(t) + h * shape.dim, h, t, positions[t], items, window, direct);
+      direct.lse.row(t)[h] = soften(keys, direct.out.row(t) + h * shape.dim, shape.dim);
+    }
+  }
+  return direct;
+}
+
+// With Q the greatest |scale q| |k|: a score is off by (D + 3) roundings of at most Q; subtracting
+// the maximum and the exponential add 2 Q + 4; each tile of 64 keys may rescale, again 2 Q + 4;
+// summing n weights adds n. That is the relative error of a weight. An output is a quotient of two
+// such sums, bounded by the greatest value; the logarithm turns relative into absolute error.
+void expect_attention(State& got, const Direct& want, const Shape& shape) {
+  const auto weight_error = [&](std::size_t row, std::size_t head) {
+    const double q = want.scores[row * shape.q_heads + head];
+    const double keys = static_cast<double>(want.keys);
+    const double scoring = (static_cast<double>(shape.dim) + 3) * q;
+    return kEps * (scoring + (keys / 64 + 2) * (2 * q + 4) + keys);
+  };
+  EXPECT_TRUE(near(got.out.view(), want.out.view(), [&](std::size_t r, std::size_t c) {
+    return 2 * weight_error(r, c / shape.dim) * want.values;
+  }));
+  EXPECT_TRUE(near(got.lse.view(), want.lse.view(), [&](std::size_t r, std::size_t c) {
+    return weight_error(r, c) + 4 * kEps * std::abs(double{want.lse.view().row(r)[c]});
+  }));
+}
+
+}  // namespace varve::test

@@ -1,0 +1,41 @@
+// A scene for tests of attention: cached segments, queries, and the answer by direct softmax.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "tests/kernels/fixtures.h"
+
+namespace varve::test {
+
+struct Shape {
+  std::size_t q_heads = 4;
+  std::size_t kv_heads = 2;
+  std::size_t dim = 64;
+  DType dtype = DType::kF16;
+
+  AttendParams params(std::optional<std::size_t> window = {}) const;
+};
+
+/// `rows` random rows in a cache of somewhat more room; positions begin at `first` and advance by
+/// `step`.
+CachedRows random_cache(Ops& ops, const Shape& shape, std::size_t rows, Random& random,
+                        std::int32_t first = 0, std::int32_t step = 1);
+
+/// One softmax in double over all visible keys of all items, written from the definition.
+struct Direct {
+  Rows out;                    // [T, Hq * D]
+  Rows lse;                    // [T, Hq]
+  std::vector<double> scores;  // [T * Hq]: greatest |scale * q| * |k|, Euclidean norms
+  double values = 0;           // greatest |v|
+  std::size_t keys = 0;        // greatest number of visible keys
+};
+Direct direct_attention(const Shape& shape, ConstMatrix q,
+                        const std::vector<std::int32_t>& positions,
+                        const std::vector<AttendItem>& items,
+                        std::optional<std::size_t> window = {});
+
+/// Checks a state against the direct answer with the tolerance that float32 arithmetic earns.
+void expect_attention(State& got, const Direct& want, const Shape& shape);
+
+}  // namespace varve::test

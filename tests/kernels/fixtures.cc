@@ -1,0 +1,163 @@
+#include "tests/kernels/fixtures.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/float16.h"
+#include "kernels/reference/dequantize.h"
+
+namespace varve::test {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+void put_half(std::uint8_t* at, float value) {
+  const std::uint16_t half = f32_to_f16(value);
+  std::memcpy(at, &half, sizeof(half));
+}
+
+// Bytes of a block at which a float16 stands.
+std::vector<std::size_t> half_offsets(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_0:
+    case DType::kQ5_0:
+    case DType::kQ8_0:
+      return {0};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {0, 2};
+  }
+}
+
+void put_plain(DType dtype, float value, std::uint8_t* at) {
+  const std::uint16_t half = dtype == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
+  if (dtype == DType::kF32) {
+    std::memcpy(at, &value, sizeof(value));
+  } else {
+    std::memcpy(at, &half, sizeof(half));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> fast_backends() {
+  std::vector<std::string> names;
+  for (const std::string& name : backends()) {
+    if (name.starts_with("cpu:")) names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string> all_backends() {
+  std::vector<std::string> names = fast_backends();
+  names.emplace_back("reference");
+  return names;
+}
+
+std::string test_name(const std::string& text) {
+  std::string name;
+  std::copy_if(text.begin(), text.end(), std::back_inserter(name),
+               [](unsigned char c) { return std::isalnum(c) != 0; });
+  return name;
+}
+
+// xorshift64* (Vigna 2016).
+std::uint64_t Random::bits() {
+  state_ ^= state_ >> 12U;
+  state_ ^= state_ << 25U;
+  state_ ^= state_ >> 27U;
+  return (state_ * 2685821657736338717U) >> 16U;
+}
+
+float Random::real() {
+  return static_cast<float>(bits() % (1U << 24U)) * 0x1p-23F - 1.0F;
+}
+
+Rows::Rows(std::size_t rows, std::size_t cols, std::size_t gap)
+    : rows_(rows), cols_(cols), stride_(cols + gap), data_(rows * stride_, kNan) {
+  for (std::size_t r = 0; r < rows; ++r) std::fill_n(row(r), cols, 0.0F);
+}
+
+Rows Rows::random(std::size_t rows, std::size_t cols, Random& random, std::size_t gap) {
+  Rows result(rows, cols, gap);
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::generate_n(result.row(r), cols, [&] { return random.real(); });
+  }
+  return result;
+}
+
+bool Rows::gaps_intact() const {
+  for (std::size_t i = 0; i < data_.size(); ++i) {
+    if (i % stride_ >= cols_ && !std::isnan(data_[i])) return false;
+  }
+  return true;
+}
+
+StoredWeight::StoredWeight(DType dtype, std::size_t rows, std::size_t cols, Random& random)
+    : dtype_(dtype), rows_(rows), cols_(cols), bytes_(rows * row_bytes(dtype, cols)) {
+  const DTypeInfo& info = dtype_info(dtype);
+  for (std::uint8_t& byte : bytes_) byte = static_cast<std::uint8_t>(random.bits());
+  for (std::size_t at = 0; at < bytes_.size(); at += info.block_bytes) {
+    if (info.block_size == 1) {
+      put_plain(dtype, random.real(), bytes_.data() + at);
+      continue;
+    }
+    for (const std::size_t offset : half_offsets(dtype)) {
+      put_half(bytes_.data() + at + offset, random.real() * 0.05F);
+    }
+  }
+}
+
+std::vector<float> StoredWeight::decoded() const {
+  std::vector<float> values(rows_ * cols_);
+  for (std::size_t r = 0; r < rows_; ++r) {
+    dequantize(dtype_, bytes_.data() + r * row_bytes(dtype_, cols_), cols_,
+               values.data() + r * cols_);
+  }
+  return values;
+}
+
+Weight vector_weight(Ops& ops, const std::vector<float>& values) {
+  return ops.prepare({values.data(), DType::kF32, 1, values.size()});
+}
+
+CachedRows::CachedRows(DType dtype, std::size_t kv_heads, std::size_t head_dim,
+                       std::size_t capacity)
+    : dtype_(dtype),
+      kv_heads_(kv_heads),
+      head_dim_(head_dim),
+      capacity_(capacity),
+      keys_(kv_heads * capacity * row_bytes(dtype, head_dim), 0xFF),  // NaN in all three formats
+      values_(keys_.size(), 0xFF),
+      positions_(capacity, -1) {}
+
+SegmentStore CachedRows::store() {
+  return {dtype_, keys_.data(), values_.data(), positions_.data(), capacity_, kv_heads_, head_dim_};
+}
+
+SegmentView CachedRows::view(std::size_t rows) const {
+  return view(0, rows);
+}
+
+SegmentView CachedRows::view(std::size_t begin, std::size_t end) const {
+  const std::size_t bytes = begin * row_bytes(dtype_, head_dim_);
+  return {dtype_,
+          keys_.data() + bytes,
+          values_.data() + bytes,
+          positions_.data() + begin,
+          end - begin,
+          capacity_,
+          kv_heads_,
+          head_dim_};
+}
+
+State::State(Ops& ops, std::size_t rows, std::size_t heads, std::size_t dim)
+    : out(rows, heads * dim), lse(rows, heads) {
+  ops.clear(view());
+}
+
+}  // namespace varve::test

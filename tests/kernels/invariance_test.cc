@@ -1,0 +1,188 @@
+// The law of ops.h: what a verb writes for a row depends, bit for bit, on that row's inputs alone.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/kernels/attend_fixture.h"
+#include "tests/support/near.h"
+
+namespace varve::test {
+namespace {
+
+class InvarianceTest : public testing::TestWithParam<std::string> {
+ protected:
+  Random random_{29};
+
+  // The same backend with one, two and three threads.
+  std::vector<std::unique_ptr<Ops>> teams() const {
+    std::vector<std::unique_ptr<Ops>> ops;
+    for (const std::size_t threads : {1, 2, 3}) ops.push_back(make_ops(GetParam(), threads));
+    return ops;
+  }
+};
+
+// Calls verb(begin, count) so that every row is covered: all at once, in chunks, one by one.
+constexpr std::size_t kChunks[] = {1000, 31, 7, 6, 5, 4, 3, 2, 1};
+
+template <class Verb>
+void in_chunks(std::size_t rows, std::size_t chunk, const Verb& verb) {
+  for (std::size_t at = 0; at < rows; at += chunk) verb(at, std::min(chunk, rows - at));
+}
+
+TEST_P(InvarianceTest, Linear) {
+  const std::size_t rows = 61;
+  const std::size_t outputs = 75;
+  for (const DType dtype : kAllTypes) {
+    const std::size_t cols = dtype_info(dtype).block_size == 1 ? 777 : 768;
+    const StoredWeight stored(dtype, outputs, cols, random_);
+    std::vector<float> bias(outputs);
+    for (float& value : bias) value = random_.real();
+    Rows x = Rows::random(rows, cols, random_);
+    Rows want(rows, outputs);
+    make_ops(GetParam(), 1)
+        ->linear(x.view(), make_ops(GetParam(), 1)->prepare(stored.view()),
+                 vector_weight(*make_ops(GetParam(), 1), bias), want.view());
+    for (const auto& ops : teams()) {
+      const Weight w = ops->prepare(stored.view());
+      const Weight b = vector_weight(*ops, bias);
+      for (const std::size_t chunk : kChunks) {
+        Rows y(rows, outputs);
+        in_chunks(rows, chunk, [&](std::size_t at, std::size_t count) {
+          ops->linear(x.slice(at, count), w, b, y.slice(at, count));
+        });
+        EXPECT_TRUE(same_bits(y.view(), want.view()))
+            << dtype_info(dtype).name << " in chunks of " << chunk;
+      }
+    }
+  }
+}
+
+TEST_P(InvarianceTest, RowsOfElementwiseVerbs) {
+  const std::size_t rows = 80;
+  const std::size_t cols = 480;
+  std::vector<float> gain(cols);
+  for (float& value : gain) value = random_.real();
+  Rows x = Rows::random(rows, cols, random_);
+  Rows up = Rows::random(rows, cols, random_);
+  Rows angles = Rows::random(rows, 32, random_);
+  // Every verb in a row, so that one comparison covers them all.
+  const auto apply = [&](Ops& ops, std::size_t chunk) {
+    Rows y(rows, cols);
+    in_chunks(rows, chunk, [&](std::size_t at, std::size_t count) {
+      const Matrix part = y.slice(at, count);
+      ops.rms_norm(x.slice(at, count), vector_weight(ops, gain), 1e-6, part);
+      ops.rope(part, angles.slice(at, count), 48, RopeLayout::kInterleaved);
+      ops.rope(part, angles.slice(at, count), 48, RopeLayout::kHalves);
+      ops.silu_mul(part, up.slice(at, count), part);
+      ops.add(x.slice(at, count), part);
+    });
+    return y;
+  };
+  const Rows want = apply(*make_ops(GetParam(), 1), rows);
+  for (const auto& ops : teams()) {
+    for (const std::size_t chunk : kChunks) {
+      const Rows got = apply(*ops, chunk);
+      EXPECT_TRUE(same_bits(got.view(), want.view()));
+    }
+  }
+}
+
+// A document that all rows read, and an answer segment for each of three askers.
+class Questions {
+ public:
+  Questions(const Shape& shape, Ops& ops, Random& random)
+      : shape_(shape), document_(random_cache(ops, shape, kDocument, random)) {
+    for (std::size_t asker = 0; asker < kAskers; ++asker) {
+      answers_.push_back(
+          random_cache(ops, shape, kAnswer, random, static_cast<std::int32_t>(kDocument)));
+    }
+    // Row r belongs to asker r % 3.
+    for (std::size_t r = 0; r < kRows; ++r) {
+      positions_.push_back(static_cast<std::int32_t>(kDocument + 5 + r / kAskers));
+    }
+    q_ = Rows::random(kRows, shape.q_heads * shape.dim, random);
+  }
+
+  static constexpr std::size_t kRows = 150;
+
+  /// Rows in the order given, `shared`: the document as one item for all of them, else per row.
+  State ask(Ops& ops, const std::vector<std::size_t>& order, bool shared,
+            std::optional<std::size_t> window) {
+    const std::size_t width = shape_.q_heads * shape_.dim;
+    Rows q(order.size(), width);
+    std::vector<std::int32_t> positions;
+    std::vector<AttendItem> items;
+    if (shared) items.push_back({0, order.size(), document_.view(kDocument)});
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      std::copy_n(q_.row(order[i]), width, q.row(i));
+      positions.push_back(positions_[order[i]]);
+      if (!shared) items.push_back({i, 1, document_.view(kDocument)});
+      items.push_back({i, 1, answers_[order[i] % kAskers].view(kAnswer)});
+    }
+    State state(ops, order.size(), shape_.q_heads, shape_.dim);
+    ops.attend(q.view(), positions, items, shape_.params(window), state.view());
+    return state;
+  }
+
+ private:
+  static constexpr std::size_t kDocument = 1200;
+  static constexpr std::size_t kAskers = 3;
+  static constexpr std::size_t kAnswer = 70;
+
+  Shape shape_;
+  CachedRows document_;
+  std::vector<CachedRows> answers_;
+  std::vector<std::int32_t> positions_;
+  Rows q_{0, 0};
+};
+
+class AttendInvarianceTest : public InvarianceTest {
+ protected:
+  void expect_invariant(const Shape& shape, std::optional<std::size_t> window) {
+    const auto first = make_ops(GetParam(), 1);
+    Questions questions(shape, *first, random_);
+    std::vector<std::size_t> all(Questions::kRows);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+    State want = questions.ask(*first, all, true, window);
+    std::reverse(all.begin(), all.end());
+    for (const auto& ops : teams()) {
+      for (const std::size_t chunk : {150, 60, 7, 1}) {
+        for (const bool shared : {true, false}) {
+          in_chunks(all.size(), chunk, [&](std::size_t at, std::size_t count) {
+            // A tenth of the single rows is enough.
+            if (chunk == 1 && at % 10 != 0) return;
+            const std::vector<std::size_t> order(all.data() + at, all.data() + at + count);
+            State got = questions.ask(*ops, order, shared, window);
+            expect_rows(got, order, want);
+          });
+        }
+      }
+    }
+  }
+
+ private:
+  static void expect_rows(State& got, const std::vector<std::size_t>& order, State& want) {
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      ASSERT_TRUE(same_bits(got.out.slice(i, 1), want.out.slice(order[i], 1)))
+          << "row " << order[i] << " in a batch of " << order.size();
+      ASSERT_TRUE(same_bits(got.lse.slice(i, 1), want.lse.slice(order[i], 1)));
+    }
+  }
+};
+
+TEST_P(AttendInvarianceTest, ThreeQueryHeadsPerKeyHead) {
+  expect_invariant({3, 1, 32}, {});
+}
+TEST_P(AttendInvarianceTest, TwoKeyHeadsAndBfloat16) {
+  expect_invariant({2, 2, 24, DType::kBF16}, {});
+}
+TEST_P(AttendInvarianceTest, SlidingWindow) {
+  expect_invariant({2, 1, 16, DType::kF32}, 100);
+}
+
+const auto kName = [](const auto& info) { return test_name(info.param); };
+INSTANTIATE_TEST_SUITE_P(Backends, InvarianceTest, testing::ValuesIn(fast_backends()), kName);
+INSTANTIATE_TEST_SUITE_P(Backends, AttendInvarianceTest, testing::ValuesIn(fast_backends()), kName);
+
+}  // namespace
+}  // namespace varve::test
