@@ -18,6 +18,11 @@ if(VARVE_SANITIZE)
   add_link_options(-fsanitize=${VARVE_SANITIZE})
 endif()
 
+if(VARVE_FUZZ)
+  # Coverage for the fuzzers to steer by; tests/fuzz links the engine.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # varve_library(NAME SOURCES ... DEPENDS ...): a static library called varve_NAME.
 function(varve_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
