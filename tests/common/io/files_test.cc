@@ -74,6 +74,14 @@ TEST(MappedFile, SaysWhyAFileCannotBeRead) {
   EXPECT_EQ(message("."), base + "/.: is a directory; a file is needed");
 }
 
+TEST(MappedFile, SaysThatLinksAreCyclic) {
+  const TempFolder folder;
+  std::filesystem::create_symlink("b", folder / "a");
+  std::filesystem::create_symlink("a", folder / "b");
+  EXPECT_EQ(io_error([&] { MappedFile file(folder / "a"); }),
+            (folder / "a").string() + ": cannot be opened: Too many levels of symbolic links");
+}
+
 TEST(MappedFile, SaysThatAFileIsForbidden) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
   const TempFolder folder;
