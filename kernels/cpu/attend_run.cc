@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/attend_direct-inl.h"
 #include "kernels/cpu/attend_run.h"
 #include "kernels/cpu/micro-inl.h"
 #include "kernels/cpu/transpose-inl.h"
@@ -100,7 +101,7 @@ const std::uint8_t* cached_row(const RunKeys& keys, const void* base, std::size_
 template <DType kType>
 void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
   const std::size_t dim = keys.segment->head_dim;
-  const std::size_t bytes = row_bytes(kType, dim);
+  const std::size_t bytes = dim * kPlainBytes<kType>;
   const std::uint8_t* rows = cached_row(keys, keys.segment->keys, tile);
   for (std::size_t k = range.begin / kTransposed * kTransposed; k < range.end; k += kTransposed) {
     const std::size_t count = std::min(kTransposed, keys.segment->rows - tile - k);
@@ -108,19 +109,32 @@ void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, c
   }
 }
 
+// `count` values, which may be less than a vector at the end.
+template <DType kType>
+HWY_INLINE void decode_flat(const std::uint8_t* from, std::size_t count, float* to) {
+  const TagF d;
+  std::size_t i = 0;
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
+    prefetch_ahead<4 * kLanes * kPlainBytes<kType>>(from + i * kPlainBytes<kType>);
+    VARVE_UNROLL
+    for (std::size_t v = 0; v < 4; ++v) {
+      const std::size_t at = i + v * kLanes;
+      hn::StoreU(load_plain<kType>(d, from + at * kPlainBytes<kType>), d, to + at);
+    }
+  }
+  if (i < count) dequantize(kType, from + i * kPlainBytes<kType>, count - i, to + i);
+}
+
 template <DType kType>
 void decode_values(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
-  const TagF d;
   const std::size_t dim = keys.segment->head_dim;
-  constexpr std::size_t kBytes = kType == DType::kF32 ? 4 : 2;
-  for (std::size_t k = range.begin; k < range.end; ++k) {
-    const std::uint8_t* from = cached_row(keys, keys.segment->values, tile + k);
-    float* to = s.values + k * s.values_stride;
-    std::size_t i = 0;
-    for (; i + kLanes <= dim; i += kLanes) {
-      hn::StoreU(load_plain<kType>(d, from + i * kBytes), d, to + i);
-    }
-    dequantize(kType, from + i * kBytes, dim - i, to + i);
+  const std::size_t bytes = dim * kPlainBytes<kType>;
+  const std::size_t rows = range.end - range.begin;
+  const std::uint8_t* from = cached_row(keys, keys.segment->values, tile + range.begin);
+  float* to = s.values + range.begin * s.values_stride;
+  if (s.values_stride == dim) return decode_flat<kType>(from, rows * dim, to);
+  for (std::size_t k = 0; k < rows; ++k, from += bytes, to += s.values_stride) {
+    decode_flat<kType>(from, dim, to);
     std::fill(to + dim, to + s.values_stride, 0.0F);
   }
 }
@@ -182,37 +196,76 @@ struct TilePart {
 
 void score(const QueryBlock& block, const TilePart& part, const Scratch& s) {
   const std::size_t begin = part.range.begin / kMicroCols * kMicroCols;
-  for (std::size_t k = begin; k < part.range.end; k += kMicroCols) {
-    kMicros<0>[part.count - 1]({.k = block.head_dim,
-                                .a = s.queries_packed + part.first * block.head_dim,
-                                .b = s.keys + k,
-                                .b_stride = kTileKeys,
-                                .c = s.weights + part.first * kTileKeys + k,
-                                .c_stride = kTileKeys,
-                                .accumulate = false});
-  }
+  multiply<0>(part.count, round_up(part.range.end, kMicroCols) - begin,
+              {.k = block.head_dim,
+               .a = s.queries_packed + part.first * block.head_dim,
+               .b = s.keys + begin,
+               .b_stride = kTileKeys,
+               .c = s.weights + part.first * kTileKeys + begin,
+               .c_stride = kTileKeys,
+               .accumulate = false});
 }
 
 void add_values(const TilePart& part, const Scratch& s) {
-  for (std::size_t i = 0; i < s.values_stride; i += kMicroCols) {
-    kMicros<kTileKeys>[part.count - 1]({.k = part.range.end - part.range.begin,
-                                        .a = s.weights + part.first * kTileKeys + part.range.begin,
-                                        .b = s.values + part.range.begin * s.values_stride + i,
-                                        .b_stride = s.values_stride,
-                                        .c = s.out + part.first * s.values_stride + i,
-                                        .c_stride = s.values_stride,
-                                        .accumulate = true});
-  }
+  multiply<kTileKeys>(part.count, s.values_stride,
+                      {.k = part.range.end - part.range.begin,
+                       .a = s.weights + part.first * kTileKeys + part.range.begin,
+                       .b = s.values + part.range.begin * s.values_stride,
+                       .b_stride = s.values_stride,
+                       .c = s.out + part.first * s.values_stride,
+                       .c_stride = s.values_stride,
+                       .accumulate = true});
 }
 
 KeyRange inside(const KeyRange& range, std::size_t tile) {
   return range.empty() ? KeyRange{} : KeyRange{range.begin - tile, range.end - tile};
 }
 
+template <DType kType, std::size_t R>
+void fold_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
+                 const KeyRange& range, const Scratch& s) {
+  const std::size_t dim = block.head_dim;
+  score_direct<kType, R>(cached_row(keys, keys.segment->keys, tile), dim, s.queries_packed, range,
+                         s.weights);
+  for (std::size_t i = 0; i < R; ++i) {
+    const KeyRange whole{tile, tile + kTileKeys};
+    weigh(s, i, range, inside(intersect(keys.visible[i / block.group], whole), tile));
+  }
+  add_values_direct<kType, R>(cached_row(keys, keys.segment->values, tile), dim, s.weights, range,
+                              s.out, s.values_stride);
+}
+
+using FoldDirect = void (*)(const QueryBlock&, const RunKeys&, std::size_t, const KeyRange&,
+                            const Scratch&);
+
+template <DType kType>
+FoldDirect fold_direct_of(std::size_t queries) {
+  static_assert(kDirectQueries == 4);
+  static constexpr FoldDirect kFolds[] = {&fold_direct<kType, 1>, &fold_direct<kType, 2>,
+                                          &fold_direct<kType, 3>, &fold_direct<kType, 4>};
+  return kFolds[queries - 1];
+}
+
+FoldDirect fold_direct_of(DType dtype, std::size_t queries) {
+  if (dtype == DType::kF16) return fold_direct_of<DType::kF16>(queries);
+  if (dtype == DType::kBF16) return fold_direct_of<DType::kBF16>(queries);
+  return fold_direct_of<DType::kF32>(queries);
+}
+
+// A tile of a decode step: all of its rows exist, and few queries look at it.
+bool is_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile) {
+  return block.queries() <= kDirectQueries && block.head_dim % kDirectDim == 0 &&
+         tile + kTileKeys <= keys.segment->rows;
+}
+
 void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, const Scratch& s) {
   const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
   const KeyRange range = seen(keys, 0, block.q.rows, whole);
   if (range.empty()) return;
+  if (is_direct(block, keys, tile)) {
+    const auto fold = fold_direct_of(keys.segment->dtype, block.queries());
+    return fold(block, keys, tile, inside(range, tile), s);
+  }
   decode_tile(keys, tile, inside(range, tile), s);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
     const std::size_t count = std::min(kMicroRows, block.queries() - first);

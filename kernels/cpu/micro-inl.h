@@ -35,47 +35,73 @@ struct MicroTile {
   bool accumulate;  // add to C instead of overwriting it
 };
 
-/// kStride 0: A is packed [k][R]. Otherwise A is [R][kStride].
-template <std::size_t R, std::size_t kStride>
+/// kVectors vectors of columns. kStride 0: A is packed [k][R]. Otherwise A is [R][kStride].
+template <std::size_t R, std::size_t kVectors, std::size_t kStride>
 void micro(const MicroTile& t) {
   const TagF d;
-  VecF acc[R][2];
+  VecF acc[R][kVectors];
   VARVE_UNROLL
   for (std::size_t r = 0; r < R; ++r) {
-    acc[r][0] = t.accumulate ? hn::LoadU(d, t.c + r * t.c_stride) : hn::Zero(d);
-    acc[r][1] = t.accumulate ? hn::LoadU(d, t.c + r * t.c_stride + kLanes) : hn::Zero(d);
+    VARVE_UNROLL
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      acc[r][v] = t.accumulate ? hn::LoadU(d, t.c + r * t.c_stride + v * kLanes) : hn::Zero(d);
+    }
   }
   const float* a = t.a;
   const float* b = t.b;
   for (std::size_t k = 0; k < t.k; ++k) {
-    const VecF b0 = hn::LoadU(d, b);
-    const VecF b1 = hn::LoadU(d, b + kLanes);
+    VecF row[kVectors];
+    VARVE_UNROLL
+    for (std::size_t v = 0; v < kVectors; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
     VARVE_UNROLL
     for (std::size_t r = 0; r < R; ++r) {
       const VecF value = hn::Set(d, a[kStride == 0 ? r : r * kStride]);
-      acc[r][0] = hn::MulAdd(value, b0, acc[r][0]);
-      acc[r][1] = hn::MulAdd(value, b1, acc[r][1]);
+      VARVE_UNROLL
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        acc[r][v] = hn::MulAdd(value, row[v], acc[r][v]);
+      }
     }
     a += kStride == 0 ? R : 1;
     b += t.b_stride;
   }
   VARVE_UNROLL
   for (std::size_t r = 0; r < R; ++r) {
-    hn::StoreU(acc[r][0], d, t.c + r * t.c_stride);
-    hn::StoreU(acc[r][1], d, t.c + r * t.c_stride + kLanes);
+    VARVE_UNROLL
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      hn::StoreU(acc[r][v], d, t.c + r * t.c_stride + v * kLanes);
+    }
   }
 }
 
 using Micro = void (*)(const MicroTile&);
 
-template <std::size_t kStride, std::size_t... kRows>
+template <std::size_t kVectors, std::size_t kStride, std::size_t... kRows>
 constexpr std::array<Micro, sizeof...(kRows)> micro_table(std::index_sequence<kRows...>) {
-  return {&micro<kRows + 1, kStride>...};
+  return {&micro<kRows + 1, kVectors, kStride>...};
 }
 
-/// Entry R - 1 takes R rows.
+/// Entry R - 1 takes R rows and kMicroCols columns.
 template <std::size_t kStride>
-inline constexpr auto kMicros = micro_table<kStride>(std::make_index_sequence<kMicroRows>());
+inline constexpr auto kMicros = micro_table<2, kStride>(std::make_index_sequence<kMicroRows>());
+
+/// Few rows need more columns to have enough chains under way: entry R - 1 takes twice kMicroCols.
+inline constexpr std::size_t kWideRows = 3;
+template <std::size_t kStride>
+inline constexpr auto kWideMicros = micro_table<4, kStride>(std::make_index_sequence<kWideRows>());
+
+/// All of a product of `rows` rows and `cols` columns, a multiple of kMicroCols.
+template <std::size_t kStride>
+void multiply(std::size_t rows, std::size_t cols, MicroTile tile) {
+  for (std::size_t col = 0; col < cols;) {
+    const bool wide = rows <= kWideRows && col + 2 * kMicroCols <= cols;
+    const Micro run = wide ? kWideMicros<kStride>[rows - 1] : kMicros<kStride>[rows - 1];
+    run(tile);
+    const std::size_t done = wide ? 2 * kMicroCols : kMicroCols;
+    col += done;
+    tile.b += done;
+    tile.c += done;
+  }
+}
 
 }  // namespace varve::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

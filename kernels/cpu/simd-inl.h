@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "common/dtype.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,6 +41,18 @@ HWY_INLINE hn::Vec<D> load_bf16(D d, const void* from) {
   const auto bits = hn::PromoteTo(wide, hn::LoadU(half, static_cast<const std::uint16_t*>(from)));
   return hn::BitCast(d, hn::ShiftLeft<16>(bits));
 }
+
+/// Asks for the kBytes that stand some thousand bytes behind `from`. Attention reads its cache in
+/// bursts between which it computes, so the hardware's own prefetching is late.
+template <std::size_t kBytes>
+HWY_INLINE void prefetch_ahead(const std::uint8_t* from) {
+  constexpr std::size_t kLine = 64;
+  constexpr std::size_t kDistance = 2048;
+  for (std::size_t i = 0; i < kBytes; i += kLine) hwy::Prefetch(from + kDistance + i);
+}
+
+template <DType kType>
+inline constexpr std::size_t kPlainBytes = kType == DType::kF32 ? 4 : 2;
 
 /// Lanes(d) values of a plain type as float32.
 template <DType kType, class D>

@@ -22,9 +22,7 @@ inline constexpr std::size_t kTransposed = hn::MaxLanes(TagT());
 
 #if HWY_TARGET == HWY_SCALAR
 
-HWY_INLINE void store_transposed(const VecT* rows, float* out, std::size_t /*stride*/) {
-  hn::StoreU(rows[0], TagT(), out);
-}
+HWY_INLINE void transpose_square(VecT* /*rows*/) {}
 
 #else
 
@@ -32,7 +30,7 @@ HWY_INLINE void store_transposed(const VecT* rows, float* out, std::size_t /*str
 /// the upper half (if there is one) element i + 4.
 HWY_INLINE void transpose_quarters(const VecT* rows, VecT* out) {
   const TagT d;
-  const hn::RepartitionToWide<hn::RebindToUnsigned<TagT> > wide;
+  const hn::RepartitionToWide<hn::RebindToUnsigned<TagT>> wide;
   const auto a = hn::BitCast(wide, hn::InterleaveLower(d, rows[0], rows[1]));
   const auto b = hn::BitCast(wide, hn::InterleaveLower(d, rows[2], rows[3]));
   const auto c = hn::BitCast(wide, hn::InterleaveUpper(d, rows[0], rows[1]));
@@ -43,47 +41,66 @@ HWY_INLINE void transpose_quarters(const VecT* rows, VecT* out) {
   out[3] = hn::BitCast(d, hn::InterleaveUpper(wide, c, e));
 }
 
-/// rows [kTransposed][kTransposed] to `out`, whose rows are `stride` apart.
-HWY_INLINE void store_transposed(const VecT* rows, float* out, std::size_t stride) {
-  const TagT d;
+/// Transposes kTransposed vectors in place.
+HWY_INLINE void transpose_square(VecT* rows) {
   VecT low[4];
   transpose_quarters(rows, low);
   if constexpr (kTransposed == 4) {
     VARVE_UNROLL
-    for (std::size_t i = 0; i < 4; ++i) hn::StoreU(low[i], d, out + i * stride);
+    for (std::size_t i = 0; i < 4; ++i) rows[i] = low[i];
   } else {
+    const TagT d;
     VecT high[4];
     transpose_quarters(rows + 4, high);
     VARVE_UNROLL
     for (std::size_t i = 0; i < 4; ++i) {
-      hn::StoreU(hn::ConcatLowerLower(d, high[i], low[i]), d, out + i * stride);
-      hn::StoreU(hn::ConcatUpperUpper(d, high[i], low[i]), d, out + (i + 4) * stride);
+      rows[i] = hn::ConcatLowerLower(d, high[i], low[i]);
+      rows[i + 4] = hn::ConcatUpperUpper(d, high[i], low[i]);
     }
   }
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR
 
-/// The first `count` <= kTransposed of rows that are `bytes` apart, `dim` elements each, become
-/// columns [0, kTransposed) of out [dim, stride]; columns from `count` on become zero.
+/// kTransposed elements of the first `count` rows; zeros for the other rows. block[i] holds element
+/// i of all.
+template <DType kType, bool kAll>
+HWY_INLINE void load_transposed(const std::uint8_t* rows, std::size_t bytes, std::size_t count,
+                                VecT* block) {
+  const TagT d;
+  VARVE_UNROLL
+  for (std::size_t r = 0; r < kTransposed; ++r) {
+    block[r] = kAll || r < count ? load_plain<kType>(d, rows + r * bytes) : hn::Zero(d);
+  }
+  transpose_square(block);
+}
+
+/// The first `count` of kTransposed rows that are `bytes` apart, `dim` elements each, become
+/// columns [0, kTransposed) of out [dim, stride]; the other columns become zero.
 template <DType kType>
 void transpose(const std::uint8_t* rows, std::size_t bytes, std::size_t count, std::size_t dim,
                float* out, std::size_t stride) {
-  constexpr std::size_t kBytes = kType == DType::kF32 ? 4 : 2;
-  const TagT d;
   std::size_t i = 0;
   for (; i + kTransposed <= dim; i += kTransposed) {
+    const std::uint8_t* from = rows + i * kPlainBytes<kType>;
+    prefetch_ahead<kTransposed * kTransposed * kPlainBytes<kType>>(rows + i * kTransposed *
+                                                                              kPlainBytes<kType>);
     VecT block[kTransposed];
-    VARVE_UNROLL
-    for (std::size_t r = 0; r < kTransposed; ++r) {
-      block[r] = r < count ? load_plain<kType>(d, rows + r * bytes + i * kBytes) : hn::Zero(d);
+    if (count == kTransposed) {
+      load_transposed<kType, true>(from, bytes, count, block);
+    } else {
+      load_transposed<kType, false>(from, bytes, count, block);
     }
-    store_transposed(block, out + i * stride, stride);
+    VARVE_UNROLL
+    for (std::size_t j = 0; j < kTransposed; ++j) {
+      hn::StoreU(block[j], TagT(), out + (i + j) * stride);
+    }
   }
   for (; i < dim; ++i) {
     for (std::size_t r = 0; r < kTransposed; ++r) {
-      out[i * stride + r] = 0;
-      if (r < count) dequantize(kType, rows + r * bytes + i * kBytes, 1, out + i * stride + r);
+      float* to = out + i * stride + r;
+      *to = 0;
+      if (r < count) dequantize(kType, rows + r * bytes + i * kPlainBytes<kType>, 1, to);
     }
   }
 }
