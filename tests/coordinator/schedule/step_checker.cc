@@ -1,0 +1,130 @@
+#include "tests/coordinator/schedule/step_checker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace varve::test {
+
+void StepChecker::require(bool condition, const std::string& rule) {
+  if (!condition && problem_.empty()) problem_ = fmt::format("step {}: {}", next_id_, rule);
+}
+
+std::size_t StepChecker::open_rows() const {
+  std::size_t rows = 0;
+  for (const auto& [id, s] : open_) rows += s.capacity;
+  return rows;
+}
+
+void StepChecker::take(const Step& step) {
+  require(!stopped_, "comes after the last one");
+  require(step.id == next_id_, "has another id");
+  switch (step.kind) {
+    case StepKind::kOpen:
+      open(step);
+      break;
+    case StepKind::kRows:
+      rows(step);
+      break;
+    case StepKind::kRelease:
+      release(step);
+      break;
+    case StepKind::kStop:
+      stopped_ = true;
+      break;
+  }
+  ++next_id_;
+}
+
+void StepChecker::open(const Step& step) {
+  require(opened_[step.sequence]++ == 0, "opens a sequence twice");
+  const bool is_question = step.sequence > 0;
+  Sequence fresh;
+  fresh.capacity = step.capacity;
+  if (step.parent != kNoSequence) {
+    require(open_.contains(step.parent), "forks a sequence that is not open");
+    Sequence& parent = open_[step.parent];
+    require(parent.rows == parent.capacity, "forks a sequence that is not complete");
+    parent.forked = true;
+    fresh.base = parent.rows;
+  }
+  if (is_question) {
+    require(step.sequence <= job_.questions.size(), "opens a question that does not exist");
+    require(fresh.base == job_.prefix.size(), "opens a question that does not see the prefix");
+    require(step.sampling.stream == job_.questions[step.sequence - 1].sampling.stream,
+            "samples by another question's parameters");
+    const std::size_t holders = open_.size() - (job_.prefix.empty() ? 0 : 1);
+    require(holders < job_.parallel, "opens too many questions at a time");
+  } else {
+    require(step.capacity == job_.prefix.size(), "has room for another prefix");
+  }
+  open_[step.sequence] = fresh;
+  peak_rows_ = std::max(peak_rows_, open_rows());
+}
+
+std::int32_t StepChecker::due_token(std::uint32_t sequence, const Sequence& s,
+                                    std::size_t position) const {
+  if (sequence == 0) return job_.prefix[position];
+  const std::vector<std::int32_t>& own = job_.questions[sequence - 1].tokens;
+  const std::size_t at = position - job_.prefix.size();
+  return at < own.size() ? own[at] : s.answer;
+}
+
+void StepChecker::rows(const Step& step) {
+  const std::size_t count = row_count(step);
+  require(count >= 1 && count <= job_.chunk, "has no rows, or more than a chunk");
+  require(step.tokens.size() == count, "has not one token per row");
+  std::set<std::uint32_t> seen;
+  const std::int32_t* tokens = step.tokens.data();
+  for (const SequenceRows& r : step.rows) {
+    require(seen.insert(r.sequence).second, "has two ranges of one sequence");
+    require(r.count >= 1, "has an empty range");
+    range(r, tokens);
+    tokens += r.count;
+  }
+}
+
+void StepChecker::range(const SequenceRows& r, const std::int32_t* tokens) {
+  require(open_.contains(r.sequence), "has rows of a sequence that is not open");
+  Sequence& s = open_[r.sequence];
+  require(!s.forked, "adds rows to a sequence that others share");
+  require(r.begin == s.base + s.rows, "leaves a gap between positions, or goes back");
+  require(s.rows + r.count <= s.capacity, "exceeds a sequence's capacity");
+  const std::size_t own =
+      r.sequence == 0 ? job_.prefix.size() : job_.questions[r.sequence - 1].tokens.size();
+  require(s.rows + r.count <= own || r.count == 1, "decodes more than one row at a time");
+  if (s.rows >= own) require(s.has_answer, "decodes before the last token is back");
+  for (std::size_t i = 0; i < r.count; ++i) {
+    require(tokens[i] == due_token(r.sequence, s, r.begin + i), "feeds another token");
+  }
+  s.rows += r.count;
+  s.has_answer = false;
+  s.sampled = r.sample;
+  require(r.sample == (r.sequence > 0 && s.rows >= own), "samples at the wrong row");
+}
+
+void StepChecker::heard(const StepResult& result) {
+  for (const SampledToken& t : result.tokens) {
+    Sequence& s = open_.at(t.sequence);
+    s.answer = t.token;
+    s.has_answer = true;
+    s.sampled = false;
+  }
+}
+
+void StepChecker::release(const Step& step) {
+  require(open_.contains(step.sequence), "releases a sequence that is not open");
+  require(!open_[step.sequence].sampled, "releases a sequence whose token is not back");
+  if (step.sequence == 0) require(open_.size() == 1, "releases the prefix before its questions");
+  open_.erase(step.sequence);
+}
+
+void StepChecker::expect_end() {
+  require(stopped_, "the pipeline was not stopped");
+  require(open_.empty(), "sequences are left open");
+  const std::size_t due = job_.questions.size() + (job_.prefix.empty() ? 0 : 1);
+  require(opened_.size() == due, "not every question was asked");
+}
+
+}  // namespace varve::test
