@@ -24,6 +24,8 @@ class LayerTensors {
   /// A vector [size] as float32: norms and biases.
   Weight vector(std::string_view role, std::size_t size);
   void expect_all_used(std::string_view family) const;
+  /// Stored bytes of what was read so far.
+  std::size_t bytes() const { return bytes_; }
 
  private:
   std::string name_of(std::string_view role) const;
@@ -33,6 +35,7 @@ class LayerTensors {
   Ops& ops_;
   std::optional<std::size_t> layer_;
   std::set<std::string> used_;
+  std::size_t bytes_ = 0;
 };
 
 /// The part of a tensor's name that all tensors of a layer share: "blk.3." or "model.layers.3.".

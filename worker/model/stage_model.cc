@@ -18,10 +18,12 @@ StageModel::StageModel(const Model& model, LayerRange layers, std::size_t rows, 
     final_norm_ = own.vector("output_norm.weight", c.hidden);
     if (!c.tied_embeddings) head_ = own.matrix("output.weight", c.vocab, c.hidden);
   }
+  weight_bytes_ = own.bytes();
   for (std::size_t layer = layers.begin; layer < layers.end; ++layer) {
     LayerTensors tensors(model.files, ops, layer);
     decoder_.push_back(model.family->load(layer, c, tensors));
     tensors.expect_all_used(model.family->name);
+    weight_bytes_ += tensors.bytes();
   }
   carve_workspace(rows, samples);
 }

@@ -22,6 +22,8 @@ class StageModel {
   bool is_last() const { return layers_.end == model_.config().layers; }
   LayerRange layers() const { return layers_; }
   const ModelConfig& config() const { return model_.config(); }
+  /// Stored bytes of the tensors that this stage reads; those of the embedding once, even if tied.
+  std::size_t weight_bytes() const { return weight_bytes_; }
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 
   /// The residual stream [T, hidden] of the step at hand: the input of the first layer, after `run`
@@ -49,6 +51,7 @@ class StageModel {
   std::vector<float> inv_freq_;  // [rope_dims / 2]
 
   std::vector<Buffer> buffers_;
+  std::size_t weight_bytes_ = 0;
   std::size_t workspace_bytes_ = 0;
   Matrix x_;       // [rows, hidden]
   Matrix angles_;  // [rows, rope_dims]
