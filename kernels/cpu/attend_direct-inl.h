@@ -8,6 +8,14 @@
 #define VARVE_CPU_ATTEND_DIRECT_INL_H
 #endif
 
+// The short vectors gain little from it and would cost compile time.
+#undef VARVE_ATTEND_DIRECT
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_SSE4
+#define VARVE_ATTEND_DIRECT 0
+#else
+#define VARVE_ATTEND_DIRECT 1
+#endif
+
 #include "kernels/cpu/attend_run.h"
 #include "kernels/cpu/transpose-inl.h"
 

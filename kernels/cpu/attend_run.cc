@@ -221,6 +221,8 @@ KeyRange inside(const KeyRange& range, std::size_t tile) {
   return range.empty() ? KeyRange{} : KeyRange{range.begin - tile, range.end - tile};
 }
 
+#if VARVE_ATTEND_DIRECT
+
 template <DType kType, std::size_t R>
 void fold_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
                  const KeyRange& range, const Scratch& s) {
@@ -238,18 +240,17 @@ void fold_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
 using FoldDirect = void (*)(const QueryBlock&, const RunKeys&, std::size_t, const KeyRange&,
                             const Scratch&);
 
-template <DType kType>
-FoldDirect fold_direct_of(std::size_t queries) {
-  static_assert(kDirectQueries == 4);
-  static constexpr FoldDirect kFolds[] = {&fold_direct<kType, 1>, &fold_direct<kType, 2>,
-                                          &fold_direct<kType, 3>, &fold_direct<kType, 4>};
+template <DType kType, std::size_t... kIndex>
+FoldDirect fold_direct_of(std::size_t queries, std::index_sequence<kIndex...>) {
+  static constexpr FoldDirect kFolds[] = {&fold_direct<kType, kIndex + 1>...};
   return kFolds[queries - 1];
 }
 
 FoldDirect fold_direct_of(DType dtype, std::size_t queries) {
-  if (dtype == DType::kF16) return fold_direct_of<DType::kF16>(queries);
-  if (dtype == DType::kBF16) return fold_direct_of<DType::kBF16>(queries);
-  return fold_direct_of<DType::kF32>(queries);
+  constexpr std::make_index_sequence<kDirectQueries> kCounts;
+  if (dtype == DType::kF16) return fold_direct_of<DType::kF16>(queries, kCounts);
+  if (dtype == DType::kBF16) return fold_direct_of<DType::kBF16>(queries, kCounts);
+  return fold_direct_of<DType::kF32>(queries, kCounts);
 }
 
 // A tile of a decode step: all of its rows exist, and few queries look at it.
@@ -258,14 +259,18 @@ bool is_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile) {
          tile + kTileKeys <= keys.segment->rows;
 }
 
+#endif  // VARVE_ATTEND_DIRECT
+
 void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, const Scratch& s) {
   const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
   const KeyRange range = seen(keys, 0, block.q.rows, whole);
   if (range.empty()) return;
+#if VARVE_ATTEND_DIRECT
   if (is_direct(block, keys, tile)) {
     const auto fold = fold_direct_of(keys.segment->dtype, block.queries());
     return fold(block, keys, tile, inside(range, tile), s);
   }
+#endif
   decode_tile(keys, tile, inside(range, tile), s);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
     const std::size_t count = std::min(kMicroRows, block.queries() - first);

@@ -18,7 +18,14 @@ namespace varve::HWY_NAMESPACE {
 namespace {
 
 inline constexpr std::size_t kTileK = 512;  // k of a decoded tile; a multiple of kGroupK
+// Each row count is compiled for each stored format, which is worth it only on current machines.
+#if HWY_TARGET == HWY_SCALAR
+inline constexpr std::size_t kGemvRows = 0;
+#elif HWY_TARGET == HWY_SSE4
+inline constexpr std::size_t kGemvRows = 1;
+#else
 inline constexpr std::size_t kGemvRows = 4;
+#endif
 inline constexpr std::size_t kPrefetchBytes = 4096;  // how far gemv asks ahead in the stream
 
 // Columns that gemv advances together: enough chains of multiply-adds to hide their latency, few
@@ -104,38 +111,24 @@ void decode_tile(const std::uint8_t* panel, std::size_t lane, std::size_t k_begi
   }
 }
 
-// One output of the panel: the vector that holds it is decoded, the other lanes are dropped.
-template <DType kType>
-void decode_lane(const std::uint8_t* panel, std::size_t lane, std::size_t cols, float* out) {
-  HWY_ALIGN float lanes[kLanes];
-  const std::size_t first = lane / kLanes * kLanes;
-  Column<kType> column;
-  for (std::size_t k = 0; k < cols; ++k) {
-    if (k % kGroupK == 0) column.begin_group(panel, k / kGroupK, first);
-    if (k % 8 == 0) column.begin_word(k / 8 % 4);
-    hn::Store(column.next(), TagF(), lanes);
-    out[k] = lanes[lane - first];
-  }
+using GemvPanel = void (*)(const std::uint8_t* panel, const ConstMatrix& x, float* out);
+
+template <DType kType, std::size_t... kIndex>
+constexpr std::array<GemvPanel, sizeof...(kIndex)> gemv_panels(std::index_sequence<kIndex...>) {
+  return {&gemv_panel<kType, kIndex + 1>...};
 }
 
 // What depends on the dtype of the weight.
 struct Decoder {
-  std::array<void (*)(const std::uint8_t*, const ConstMatrix&, float*), kGemvRows> gemv;
-  void (*tile)(const std::uint8_t*, std::size_t, std::size_t, std::size_t, float*);
-  void (*lane)(const std::uint8_t*, std::size_t, std::size_t, float*);
+  std::array<GemvPanel, kGemvRows> gemv;  // [rows - 1]
+  void (*tile)(const std::uint8_t* panel, std::size_t lane, std::size_t k_begin, std::size_t k_end,
+               float* tile);
 };
-
-template <DType kType>
-constexpr Decoder decoder() {
-  return {
-      {&gemv_panel<kType, 1>, &gemv_panel<kType, 2>, &gemv_panel<kType, 3>, &gemv_panel<kType, 4>},
-      &decode_tile<kType>,
-      &decode_lane<kType>};
-}
 
 template <std::size_t... kIndex>
 constexpr std::array<Decoder, sizeof...(kIndex)> decoders(std::index_sequence<kIndex...>) {
-  return {decoder<static_cast<DType>(kIndex)>()...};
+  return {Decoder{gemv_panels<static_cast<DType>(kIndex)>(std::make_index_sequence<kGemvRows>()),
+                  &decode_tile<static_cast<DType>(kIndex)>}...};
 }
 
 const Decoder& decoder_of(DType dtype) {
@@ -145,8 +138,8 @@ const Decoder& decoder_of(DType dtype) {
 }
 
 void gemv(const LinearJob& job, std::size_t panel_begin, std::size_t panel_end) {
-  HWY_ALIGN float out[kGemvRows * kPanelOutputs];
-  const auto run = decoder_of(job.w.dtype).gemv[job.x.rows - 1];
+  HWY_ALIGN float out[std::max<std::size_t>(kGemvRows, 1) * kPanelOutputs];
+  const GemvPanel run = decoder_of(job.w.dtype).gemv[job.x.rows - 1];
   for (std::size_t p = panel_begin; p < panel_end; ++p) {
     run(job.w.panel(p), job.x, out);
     const std::size_t first = p * kPanelOutputs;
@@ -248,11 +241,21 @@ void gemm(const LinearJob& job, const float* packed, std::size_t panel_begin, st
   }
 }
 
+// Decodes the columns that hold the row and drops the others.
 void decode_row(const PanelWeight& w, std::size_t row, float* out) {
-  decoder_of(w.dtype).lane(w.panel(row / kPanelOutputs), row % kPanelOutputs, w.cols, out);
+  HWY_ALIGN float tile[kGroupK * kMicroCols];
+  const std::size_t first = row % kPanelOutputs / kMicroCols * kMicroCols;
+  const float* column = tile + row % kPanelOutputs - first;
+  for (std::size_t k = 0; k < w.cols; k += kGroupK) {
+    const std::size_t count = std::min(kGroupK, w.cols - k);
+    decoder_of(w.dtype).tile(w.panel(row / kPanelOutputs), first, k, k + count, tile);
+    for (std::size_t j = 0; j < count; ++j) out[k + j] = column[j * kMicroCols];
+  }
 }
 
-LinearKernels kernels_here() {
+}  // namespace
+
+LinearKernels make_linear_kernels() {
   return {.gemv_rows = kGemvRows,
           .block_rows = kMicroRows,
           .tile_bytes = kTileK * kMicroCols * sizeof(float),
@@ -260,12 +263,6 @@ LinearKernels kernels_here() {
           .pack = &pack,
           .gemm = &gemm,
           .decode_row = &decode_row};
-}
-
-}  // namespace
-
-LinearKernels make_linear_kernels() {
-  return kernels_here();
 }
 
 }  // namespace varve::HWY_NAMESPACE

@@ -14,15 +14,20 @@ namespace {
 
 struct Key {
   double score;
-  std::vector<float> value;
+  const float* value;  // [D]
 };
 
-std::vector<float> cached(const SegmentView& s, const void* base, std::size_t head,
-                          std::size_t row) {
-  std::vector<float> values(s.head_dim);
-  const auto* at = static_cast<const std::uint8_t*>(base) +
-                   (head * s.capacity + row) * row_bytes(s.dtype, s.head_dim);
-  dequantize(s.dtype, at, s.head_dim, values.data());
+// What one key head of an item holds, as float32.
+struct DecodedHead {
+  std::vector<float> keys;    // [rows * D]
+  std::vector<float> values;  // [rows * D]
+};
+
+std::vector<float> decode(const SegmentView& s, const void* base, std::size_t head) {
+  std::vector<float> values(s.rows * s.head_dim);
+  const auto* at =
+      static_cast<const std::uint8_t*>(base) + head * s.capacity * row_bytes(s.dtype, s.head_dim);
+  dequantize(s.dtype, at, values.size(), values.data());
   return values;
 }
 
@@ -36,26 +41,32 @@ bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> windo
   return key <= query && (!window || static_cast<std::size_t>(query - key) < *window);
 }
 
-// The visible keys of one head of one row; notes the norms that the tolerance needs.
-std::vector<Key> visible_keys(const Shape& shape, const float* q, std::size_t head, std::size_t row,
-                              std::int32_t position, const std::vector<AttendItem>& items,
+// One query head of one row.
+struct Asker {
+  const float* q;  // [D]
+  std::size_t row;
+  std::size_t head;
+  std::int32_t position;
+};
+
+// The keys that it sees; notes the norms that the tolerance needs.
+std::vector<Key> visible_keys(const Shape& shape, const Asker& asker,
+                              const std::vector<AttendItem>& items,
+                              const std::vector<DecodedHead>& decoded,
                               std::optional<std::size_t> window, Direct& direct) {
   std::vector<Key> keys;
   const double scale = shape.params().scale;
-  for (const AttendItem& item : items) {
-    if (row < item.row_begin || row >= item.row_begin + item.row_count) continue;
-    const std::size_t kv_head = head / (shape.q_heads / shape.kv_heads);
+  double& score = direct.scores[asker.row * shape.q_heads + asker.head];
+  for (std::size_t n = 0; n < items.size(); ++n) {
+    const AttendItem& item = items[n];
+    if (asker.row < item.row_begin || asker.row >= item.row_begin + item.row_count) continue;
     for (std::size_t i = 0; i < item.segment.rows; ++i) {
-      if (!sees(position, item.segment.positions[i], window)) continue;
-      const std::vector<float> k = cached(item.segment, item.segment.keys, kv_head, i);
+      if (!sees(asker.position, item.segment.positions[i], window)) continue;
+      const float* k = decoded[n].keys.data() + i * shape.dim;
       double dot = 0;
-      for (std::size_t d = 0; d < shape.dim; ++d) dot += double{q[d]} * k[d];
-      keys.push_back({dot * scale, cached(item.segment, item.segment.values, kv_head, i)});
-      double& score = direct.scores[row * shape.q_heads + head];
-      score = std::max(score, scale * norm(q, shape.dim) * norm(k.data(), shape.dim));
-      for (const float v : keys.back().value) {
-        direct.values = std::max(direct.values, std::abs(double{v}));
-      }
+      for (std::size_t d = 0; d < shape.dim; ++d) dot += double{asker.q[d]} * k[d];
+      keys.push_back({dot * scale, decoded[n].values.data() + i * shape.dim});
+      score = std::max(score, scale * norm(asker.q, shape.dim) * norm(k, shape.dim));
     }
   }
   direct.keys = std::max(direct.keys, keys.size());
@@ -105,11 +116,22 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
                         const std::vector<AttendItem>& items, std::optional<std::size_t> window) {
   Direct direct{Rows(q.rows, q.cols), Rows(q.rows, shape.q_heads),
                 std::vector<double>(q.rows * shape.q_heads)};
-  for (std::size_t t = 0; t < q.rows; ++t) {
-    for (std::size_t h = 0; h < shape.q_heads; ++h) {
-      const auto keys =
-          visible_keys(shape, q.row(t) + h * shape.dim, h, t, positions[t], items, window, direct);
-      direct.lse.row(t)[h] = soften(keys, direct.out.row(t) + h * shape.dim, shape.dim);
+  const std::size_t group = shape.q_heads / shape.kv_heads;
+  for (std::size_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
+    std::vector<DecodedHead> decoded;
+    for (const AttendItem& item : items) {
+      decoded.push_back({decode(item.segment, item.segment.keys, kv_head),
+                         decode(item.segment, item.segment.values, kv_head)});
+      for (const float v : decoded.back().values) {
+        direct.values = std::max(direct.values, std::abs(double{v}));
+      }
+    }
+    for (std::size_t i = 0; i < q.rows * group; ++i) {
+      const std::size_t row = i / group;
+      const std::size_t head = kv_head * group + i % group;
+      const Asker asker{q.row(row) + head * shape.dim, row, head, positions[row]};
+      const auto keys = visible_keys(shape, asker, items, decoded, window, direct);
+      direct.lse.row(row)[head] = soften(keys, direct.out.row(row) + head * shape.dim, shape.dim);
     }
   }
   return direct;

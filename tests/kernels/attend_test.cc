@@ -58,10 +58,10 @@ TEST_P(AttendTest, MatchesDirectSoftmaxForEveryHeadShape) {
 
 TEST_P(AttendTest, MatchesDirectSoftmaxForEveryRowFormatAndLength) {
   for (const DType dtype : kRowTypes) {
-    const Shape shape{4, 2, 32, dtype};
+    const Shape shape{2, 1, 32, dtype};
     for (const std::size_t keys : {1, 2, 63, 64, 65, 1023, 1024, 1025, 2100}) {
       expect_prefill(shape, keys, 1);
-      expect_prefill(shape, keys, std::min<std::size_t>(keys, 70));
+      expect_prefill(shape, keys, std::min<std::size_t>(keys, 50));
     }
   }
 }
