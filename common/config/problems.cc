@@ -88,7 +88,7 @@ void Problems::throw_if_any() const {
   if (!empty()) throw ConfigError(fmt::format("{}", fmt::join(lines(), "\n")));
 }
 
-std::string in_quotes(std::string_view text) {
+std::string quote_text(std::string_view text) {
   std::size_t length = std::min(text.size(), kMostShown);
   while (length < text.size() && length > 0 && continues_character(text[length])) --length;
   std::string out = "'";

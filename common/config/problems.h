@@ -49,7 +49,7 @@ class Problems {
 };
 
 /// 'text' with control characters escaped, cut to about 40 bytes, never inside a character.
-std::string in_quotes(std::string_view text);
+std::string quote_text(std::string_view text);
 
 /// The known name that a misspelt one most likely meant, or empty. Case and '-' for '_' do not
 /// count, a beginning of at least three letters does ("temp" is near "temperature").

@@ -86,11 +86,11 @@ class QuestionReader {
     if (question.id.empty()) question.id = fmt::format("q{}", questions_.size() + 1);
     if (question.id.size() > kLongestId) {
       return report(fmt::format("an id is at most {} bytes long, {} is {}", kLongestId,
-                                in_quotes(question.id), question.id.size()));
+                                quote_text(question.id), question.id.size()));
     }
     const auto [first, is_new] = ids_.emplace(question.id, questions_.size() + 1);
     if (!is_new) {
-      report(fmt::format("the id {} is given twice, first to question {}", in_quotes(question.id),
+      report(fmt::format("the id {} is given twice, first to question {}", quote_text(question.id),
                          first->second));
     }
     questions_.push_back(std::move(question));
@@ -142,7 +142,7 @@ class QuestionReader {
     constexpr std::array<std::string_view, 3> kKeys = {"id", "text", "max_tokens"};
     for (const auto& [key, value] : entry.items()) {
       if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-        return report(fmt::format("unknown key {}{}", in_quotes(key), name_hint(key, kKeys)));
+        return report(fmt::format("unknown key {}{}", quote_text(key), name_hint(key, kKeys)));
       }
     }
     Question question{{}, {}, max_tokens_};

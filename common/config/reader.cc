@@ -175,7 +175,8 @@ std::optional<std::size_t> ConfigNode::read_name(std::span<const std::string_vie
   if (!check_scalar(fmt::format("one of {}", fmt::join(names, ", ")))) return std::nullopt;
   const auto found = std::find(names.begin(), names.end(), node_->text);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
-  problem(fmt::format("unknown value {}{}", in_quotes(node_->text), name_hint(node_->text, names)));
+  problem(
+      fmt::format("unknown value {}{}", quote_text(node_->text), name_hint(node_->text, names)));
   return std::nullopt;
 }
 
@@ -234,7 +235,7 @@ void ConfigMap::report_unknown() const {
     }
     node_.problems_->add(
         entry.value.where(), node_.path_,
-        fmt::format("unknown key {}{}", in_quotes(entry.key), name_hint(entry.key, known_)));
+        fmt::format("unknown key {}{}", quote_text(entry.key), name_hint(entry.key, known_)));
   }
 }
 
@@ -270,7 +271,7 @@ void ConfigDocument::parse(const std::filesystem::path& file, std::string text,
   if (!tree_->root) return;
   for (const std::string& override_text : overrides) {
     const std::size_t equals = override_text.find('=');
-    const std::string shown = "--set " + in_quotes(override_text);
+    const std::string shown = "--set " + quote_text(override_text);
     if (equals == std::string::npos) {
       problems_.add({shown, 0, 0}, "", "has no '='; write path.to.key=value");
       continue;

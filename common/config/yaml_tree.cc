@@ -98,7 +98,7 @@ class TreeBuilder : public YAML::EventHandler {
   void check_plain(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != 0) refuse(mark, "anchors (&name) are not supported; write the value out");
     if (!tag.empty() && tag != "?" && tag != "!") {
-      refuse(mark, fmt::format("tags such as {} are not supported", in_quotes(tag)));
+      refuse(mark, fmt::format("tags such as {} are not supported", quote_text(tag)));
     }
   }
 
@@ -147,7 +147,7 @@ class TreeBuilder : public YAML::EventHandler {
     const auto [first, is_new] = open.lines.emplace(key.text, key.line);
     if (!is_new) {
       problems_.add(problems_.full() ? Where{} : key.where(), "",
-                    fmt::format("the key {} is given twice; first in line {}", in_quotes(key.text),
+                    fmt::format("the key {} is given twice; first in line {}", quote_text(key.text),
                                 first->second + 1));
       return;
     }
@@ -245,7 +245,7 @@ YamlNode& step_into(YamlNode& node, std::string_view name, std::string_view pare
   if (node.kind == YamlNode::Kind::kScalar) {
     throw Refused{0, 0,
                   fmt::format("{} is {} and holds nothing named {}; set it as a whole", parent,
-                              describe(node), in_quotes(name))};
+                              describe(node), quote_text(name))};
   }
   if (node.kind == YamlNode::Kind::kMap) {
     if (YamlNode* found = node.find(name)) return *found;
@@ -255,7 +255,7 @@ YamlNode& step_into(YamlNode& node, std::string_view name, std::string_view pare
   if (!index || *index > node.items.size()) {
     throw Refused{0, 0,
                   fmt::format("{} is {}; name an item by a number up to {}, not {}", parent,
-                              describe(node), node.items.size(), in_quotes(name))};
+                              describe(node), node.items.size(), quote_text(name))};
   }
   if (*index == node.items.size()) node.items.emplace_back();
   return node.items[*index];
@@ -291,7 +291,7 @@ std::string describe(const YamlNode& node) {
     case YamlNode::Kind::kMap: {
       std::string names;
       for (std::size_t i = 0; i < node.entries.size() && i < 4; ++i) {
-        names += (i == 0 ? "" : ", ") + in_quotes(node.entries[i].key);
+        names += (i == 0 ? "" : ", ") + quote_text(node.entries[i].key);
       }
       return fmt::format("a map of {}{}", names, node.entries.size() > 4 ? ", ..." : "");
     }
@@ -300,7 +300,7 @@ std::string describe(const YamlNode& node) {
   }
   const bool number = !node.quoted && node.text.size() < 30 &&
                       node.text.find_first_not_of("0123456789+-.eE") == std::string::npos;
-  return number ? node.text : "the text " + in_quotes(node.text);
+  return number ? node.text : "the text " + quote_text(node.text);
 }
 
 std::optional<YamlNode> parse_yaml(const YamlSource& source, Problems& problems) {

@@ -11,19 +11,6 @@
 
 namespace varve {
 
-/// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad job, a plan that
-/// does not fit), `code` is its exit code and everybody ends with it; rank 0 has said why.
-struct Bootstrap {
-  std::int32_t code = 0;
-  std::vector<std::string> addresses;  // of the control server
-  std::string token;
-  std::uint32_t start_deadline_ms = 0;
-};
-template <class A>
-void visit(A& a, Bootstrap& b) {
-  a(b.code, b.addresses, b.token, b.start_deadline_ms);
-}
-
 template <class A>
 void visit(A& a, LayerRange& r) {
   a(r.begin, r.end);
@@ -45,6 +32,20 @@ template <class A>
 void visit(A& a, Orders& o) {
   a(o.model, o.backend, o.threads, o.stages, o.rows, o.samples, o.in_flight, o.kv_dtype,
     o.step_deadline_ms);
+}
+
+/// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad job, a plan that
+/// does not fit), `code` is its exit code and everybody ends with it; rank 0 has said why.
+struct Bootstrap {
+  std::int32_t code = 0;
+  std::vector<std::string> addresses;  // of the control server
+  std::string token;
+  std::uint32_t start_deadline_ms = 0;
+  Orders orders;
+};
+template <class A>
+void visit(A& a, Bootstrap& b) {
+  a(b.code, b.addresses, b.token, b.start_deadline_ms, b.orders);
 }
 
 }  // namespace varve

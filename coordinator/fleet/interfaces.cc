@@ -79,10 +79,4 @@ std::string resolve_bind_address(std::string_view where) {
       wanted, names.empty() ? "none" : names));
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == 0) return "an unknown host";
-  return name.data();
-}
-
 }  // namespace varve

@@ -22,7 +22,4 @@ std::vector<InterfaceAddress> interface_addresses();
 /// IPv6 one), or empty (empty result: all). ConfigError if it is none of these, listing the names.
 std::string resolve_bind_address(std::string_view where);
 
-/// The name of this machine, "an unknown host" if it has none.
-std::string host_name();
-
 }  // namespace varve

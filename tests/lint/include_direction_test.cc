@@ -22,7 +22,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"common/io", {"common"}},
     {"common/wire", {"common", "common/plan"}},
     {"common/model", {"common", "common/io"}},
-    {"common/config", {"common", "common/io"}},
+    {"common/config", {"common", "common/io", "common/plan"}},
     {"common/text", {"common", "common/io", "common/model"}},
     {"common/plan", {"common", "common/model", "common/wire"}},
     {"kernels", {"common", "common/model"}},

@@ -57,12 +57,4 @@ std::vector<Placement> exchange_placement(Communicator& communicator, std::strin
   return place(hosts);
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};  // HOST_NAME_MAX is 64; one byte stays zero
-  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') {
-    throw IoError("gethostname: this machine has no host name");
-  }
-  return name.data();
-}
-
 }  // namespace varve

@@ -23,7 +23,4 @@ std::vector<Placement> place(std::span<const std::string> hosts);
 std::vector<Placement> exchange_placement(Communicator& communicator, std::string_view host,
                                           Waiting waiting);
 
-/// The name that the system goes by. IoError if it has none.
-std::string host_name();
-
 }  // namespace varve

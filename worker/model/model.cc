@@ -35,7 +35,7 @@ WeightBytes weigh(const ModelFiles& files) {
 }  // namespace
 
 Model load_model_header(const std::string& path) {
-  Model model{.files = open_model(path)};
+  Model model{.files = open_model(path), .family = nullptr, .bytes = {}};
   model.family = &find_family(model.files.config.family, path);
   model.bytes = weigh(model.files);
   return model;

@@ -7,6 +7,7 @@
 
 #include "tests/support/mpi_main.h"
 #include "tests/worker/comm/communicator_suite.h"
+#include "common/host_name.h"
 #include "worker/comm/placement.h"
 
 namespace varve {

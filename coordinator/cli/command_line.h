@@ -1,0 +1,23 @@
+// What a user typed, and the commands that it may ask for, one file each.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace varve {
+
+struct CommandLine {
+  std::filesystem::path job;
+  std::optional<std::filesystem::path> cluster;
+  std::vector<std::string> overrides;  // "sampling.seed=7", "cluster.threads=2"
+  bool json = false;                   // plan: as JSON
+};
+
+/// Each returns the exit code, or throws an Error that carries it.
+int validate_command(const CommandLine& line);
+int plan_command(const CommandLine& line);
+int run_command(const CommandLine& line);
+
+}  // namespace varve

@@ -1,0 +1,118 @@
+#include "coordinator/cli/prepared_job.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/config/validate.h"
+#include "common/error.h"
+#include "common/text/conversation.h"
+#include "common/text/load_tokenizer.h"
+
+namespace varve {
+namespace {
+
+ClusterConfig read_cluster_into(const CommandLine& line, Problems& problems) {
+  const ReadOptions options{.overrides = split_overrides(line.overrides).cluster};
+  if (line.cluster) return read_cluster(*line.cluster, options, problems);
+  return read_cluster_text("cluster defaults", "{}", options, problems);
+}
+
+std::size_t machine_memory() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page)
+                               : 0;
+}
+
+void set_limit(const ClusterConfig& cluster, std::size_t local_ranks, PlanOptions& options) {
+  if (cluster.memory) {
+    options.memory_limit = cluster.memory->count;
+    options.limit_source = "cluster.memory";
+  } else if (const std::size_t memory = machine_memory(); memory > 0) {
+    options.memory_limit = memory / local_ranks;
+    options.limit_source =
+        local_ranks == 1 ? "this machine's memory"
+                         : fmt::format("this machine's memory, shared by {} ranks", local_ranks);
+  }
+}
+
+const ChatFormat& format_of(const JobConfig& job, const Tokenizer& tokenizer) {
+  if (job.chat.chat_template == ChatTemplate::kAuto) return detect_chat_format(tokenizer);
+  return find_chat_format(to_string(job.chat.chat_template));
+}
+
+void tokenize(PreparedJob& prepared) {
+  const JobConfig& job = prepared.job;
+  const Tokenizer& tokenizer = prepared.tokenizer;
+  const ChatFormat& format = format_of(job, tokenizer);
+  const std::string default_system = default_system_message(tokenizer.chat_template());
+  const auto render = [&](std::string_view document, std::string_view question) {
+    return render_document_prompt(format, job.chat.system, default_system, document, question);
+  };
+  prepared.prefix = tokenizer.encode(render(prepared.document.text, "").prefix);
+  const std::size_t frame = tokenizer.encode(render("", "").prefix).size();
+  prepared.document_tokens = prepared.prefix.size() - std::min(frame, prepared.prefix.size());
+  for (const Question& question : job.questions) {
+    prepared.questions.push_back(
+        tokenizer.encode(render("", question.text).suffix, {.add_bos = {}, .continues = true}));
+  }
+}
+
+}  // namespace
+
+ClusterConfig read_cluster_of(const CommandLine& line) {
+  Problems problems;
+  ClusterConfig cluster = read_cluster_into(line, problems);
+  problems.throw_if_any();
+  return cluster;
+}
+
+PreparedJob prepare_job(const CommandLine& line) {
+  Problems problems;
+  JobConfig job = read_job(line.job, {.overrides = split_overrides(line.overrides).job}, problems);
+  ClusterConfig cluster = read_cluster_into(line, problems);
+  problems.throw_if_any();
+
+  Document document = load_document(job);
+  Model model = load_model_header(job.model);
+  Tokenizer tokenizer = load_tokenizer(model.files);
+  PreparedJob prepared{.job = std::move(job),
+                       .cluster = std::move(cluster),
+                       .document = std::move(document),
+                       .model = std::move(model),
+                       .tokenizer = std::move(tokenizer),
+                       .prefix = {},
+                       .document_tokens = 0,
+                       .questions = {}};
+  tokenize(prepared);
+  return prepared;
+}
+
+Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_ranks) {
+  const JobConfig& job = prepared.job;
+  const ClusterConfig& cluster = prepared.cluster;
+  JobDemand demand{.prefix_tokens = prepared.prefix.size(),
+                   .document_tokens = prepared.document_tokens,
+                   .questions = {},
+                   .chunk = job.chunk,
+                   .in_flight = cluster.in_flight,
+                   .parallel = job.parallel,
+                   .kv_dtype = job.kv_dtype};
+  for (std::size_t i = 0; i < job.questions.size(); ++i) {
+    demand.questions.push_back(
+        {job.questions[i].id, prepared.questions[i].size(), job.questions[i].max_tokens});
+  }
+  PlanOptions options{.ranks = ranks, .policy = job.policy};
+  if (!cluster.layers.empty()) {
+    Problems problems;
+    check_layers(cluster, prepared.model.config().layers, ranks, problems);
+    problems.throw_if_any();
+    options.cut = cluster.layers;
+  }
+  set_limit(cluster, local_ranks, options);
+  return make_plan(prepared.model.config(), prepared.model.bytes, demand, options);
+}
+
+}  // namespace varve

@@ -1,0 +1,36 @@
+// A job read, checked and tokenized: all that planning needs, and no weight touched.
+#pragma once
+
+#include <vector>
+
+#include "common/config/cluster_config.h"
+#include "common/config/document.h"
+#include "common/config/job_config.h"
+#include "common/text/tokenizer.h"
+#include "coordinator/cli/command_line.h"
+#include "coordinator/plan/planner.h"
+#include "worker/model/model.h"
+
+namespace varve {
+
+struct PreparedJob {
+  JobConfig job;
+  ClusterConfig cluster;
+  Document document;
+  Model model;
+  Tokenizer tokenizer;
+  std::vector<TokenId> prefix;                  // the document and what stands before it
+  std::size_t document_tokens = 0;              // of them
+  std::vector<std::vector<TokenId>> questions;  // what comes after the prefix, by question
+};
+
+/// Every problem of both files in one ConfigError; then those of the model, tokenizer, document.
+PreparedJob prepare_job(const CommandLine& line);
+
+/// The plan for `ranks` ranks, `local_ranks` of them on this host. Errors as make_plan.
+Plan plan_job(const PreparedJob& job, std::size_t ranks, std::size_t local_ranks);
+
+/// The cluster's settings alone: enough to know how many ranks to start.
+ClusterConfig read_cluster_of(const CommandLine& line);
+
+}  // namespace varve

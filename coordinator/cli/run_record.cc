@@ -1,0 +1,82 @@
+#include "coordinator/cli/run_record.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include "common/io/sha256.h"
+#include "common/model/model_files.h"
+
+namespace varve {
+namespace {
+
+constexpr std::size_t kTableWidth = 100;
+
+}  // namespace
+
+std::string utc_now() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::vector<double> busy_shares(const std::vector<RankStatus>& ranks) {
+  std::vector<double> shares;
+  for (const RankStatus& rank : ranks) {
+    const StageStatus& s = rank.stage;
+    shares.push_back(
+        s.elapsed_ns == 0 ? 0 : static_cast<double>(s.busy_ns) / static_cast<double>(s.elapsed_ns));
+  }
+  return shares;
+}
+
+std::size_t local_ranks(std::size_t ranks) {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr) continue;
+    const std::string_view text(value);
+    std::size_t local = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), local);
+    if (parsed.ec == std::errc() && local >= 1 && local <= ranks) return local;
+  }
+  return ranks;
+}
+
+RunRecord::RunRecord(const PreparedJob& job, const Plan& plan, const OutputPaths& paths)
+    : job_(job), paths_(paths) {
+  report_.versions = {{"varve", VARVE_VERSION}, {"compiler", __VERSION__}};
+  report_.started = utc_now();
+  report_.job_json = to_json(job.job);
+  report_.cluster_json = to_json(job.cluster);
+  report_.plan_json = to_json(plan);
+  report_.model = job.job.model.string();
+  report_.model_sha256 = content_hash(job.job.model);
+  report_.document_sha256 = sha256_hex(std::as_bytes(std::span(job.document.text)));
+  report_.seed = job.job.sampling.seed;
+  report_.prefix_tokens = job.prefix.size();
+  report_.document_tokens = job.document_tokens;
+  report_.questions = job.questions.size();
+  report_.planned_fill = plan.fill;
+  for (const RankPlan& rank : plan.ranks) report_.planned.push_back(rank.bytes);
+  begin_ = std::chrono::steady_clock::now();
+}
+
+void RunRecord::loaded() {
+  report_.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
+
+void RunRecord::finish(const Conductor& conductor, const std::vector<RankReport>& ranks) {
+  report_.ranks = ranks;
+  report_.answer_tokens = conductor.answer_tokens();
+  report_.prefill_seconds = conductor.prefill_seconds();
+  report_.decode_seconds = conductor.decode_seconds();
+  write_run_report(paths_.run.string(), report_);
+  std::printf("%s\n%s\nresults: %s\n", results_table(conductor.results(), kTableWidth).c_str(),
+              report_table(report_).c_str(), paths_.dir.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace varve
