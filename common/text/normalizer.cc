@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "common/error.h"
+#include "common/text/unicode_versions.h"
+#include "common/text/utf8.h"
 
 namespace varve {
 namespace {
@@ -26,10 +28,8 @@ std::string replace(const Pattern& pattern, std::string_view text, std::string_v
   return out;
 }
 
-}  // namespace
-
-std::string to_nfc(std::string_view text) {
-  if (is_ascii(text)) return std::string(text);
+// Normalization form C by the tables of utf8proc.
+void append_composed(std::string_view text, std::string& out) {
   constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
   utf8proc_uint8_t* result = nullptr;
   const utf8proc_ssize_t size =
@@ -37,7 +37,26 @@ std::string to_nfc(std::string_view text) {
                    static_cast<utf8proc_ssize_t>(text.size()), &result, kOptions);
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(result, &std::free);
   VARVE_CHECK(size >= 0, "utf8proc: {} on {} bytes", utf8proc_errmsg(size), text.size());
-  return std::string(reinterpret_cast<const char*>(result), static_cast<std::size_t>(size));
+  out.append(reinterpret_cast<const char*>(result), static_cast<std::size_t>(size));
+}
+
+}  // namespace
+
+std::string to_nfc(std::string_view text) {
+  if (is_ascii(text)) return std::string(text);
+  std::string out;
+  std::size_t done = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = decode_utf8(text, at);
+    if (is_unordered_mark(point.value)) {
+      append_composed(text.substr(done, at - done), out);
+      out.append(text, at, point.length);
+      done = at + point.length;
+    }
+    at += point.length;
+  }
+  append_composed(text.substr(done), out);
+  return out;
 }
 
 Normalizer::Normalizer(const std::vector<NormalizerStep>& steps, const std::string& where) {

@@ -31,7 +31,8 @@ class Normalizer {
   std::vector<Step> steps_;
 };
 
-/// Normalization form C (UAX #15). `text` must be valid UTF-8.
+/// Normalization form C (UAX #15), as `tokenizers` has it (unicode_versions.h). `text` must be
+/// valid UTF-8.
 std::string to_nfc(std::string_view text);
 
 }  // namespace varve

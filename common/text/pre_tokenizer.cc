@@ -1,7 +1,7 @@
 #include "common/text/pre_tokenizer.h"
 
 #include "common/error.h"
-#include "common/text/unicode_tail.h"
+#include "common/text/unicode_versions.h"
 
 namespace varve {
 namespace {

@@ -5,7 +5,7 @@
 #include "common/error.h"
 #include "common/io/in_quotes.h"
 #include "common/text/regex.h"
-#include "common/text/unicode_tail.h"
+#include "common/text/unicode_versions.h"
 
 namespace varve {
 namespace {

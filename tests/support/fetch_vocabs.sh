@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# fetch_vocabs.sh CACHE: takes llama.cpp's vocabulary-only GGUF files, with their test inputs and
+# ids, and its chat templates, with their test, out of the sdist of llama-cpp-python 0.3.36 (MIT) on
+# PyPI, checks its SHA-256, and prints the folder they are in. A second run only looks.
+set -euo pipefail
+cache=${1:?usage: fetch_vocabs.sh CACHE}
+folder=$cache/llama-vocabs
+sha=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+names=(gpt-2 llama-bpe llama-spm qwen2)
+
+complete() {
+  local name
+  [ -f "$folder/test-chat-template.cpp" ] && [ -d "$folder/templates" ] || return 1
+  for name in "${names[@]}"; do
+    for end in gguf gguf.inp gguf.out; do
+      [ -f "$folder/ggml-vocab-$name.$end" ] || return 1
+    done
+  done
+}
+
+if ! complete; then
+  mkdir -p "$cache"
+  tmp=$(mktemp -d "$cache/vocabs.XXXXXX")
+  trap 'rm -rf "$tmp"' EXIT
+  echo "downloading the sdist of llama-cpp-python 0.3.36 (77 MB)" >&2
+  # pip asks an sdist for its metadata even to download it, so its build backend comes along, as a
+  # wheel, into a temporary folder.
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps \
+    --no-binary llama-cpp-python --dest "$tmp" llama-cpp-python==0.3.36 >&2
+  sdist=$tmp/llama_cpp_python-0.3.36.tar.gz
+  echo "$sha  $sdist" | sha256sum --check --status ||
+    { echo "error: $(basename "$sdist") has another SHA-256 than $sha" >&2; exit 1; }
+  mkdir "$tmp/vocabs"
+  members=('*/vendor/llama.cpp/models/templates/*.jinja' '*/vendor/llama.cpp/tests/test-chat-template.cpp')
+  for name in "${names[@]}"; do members+=("*/vendor/llama.cpp/models/ggml-vocab-$name.gguf*"); done
+  tar -xzf "$sdist" -C "$tmp/vocabs" --strip-components=4 --wildcards "${members[@]}"
+  rm -rf "$folder"
+  mv "$tmp/vocabs" "$folder"
+  complete || { echo "error: the sdist lacks some of the vocabularies" >&2; exit 1; }
+fi
+echo "$folder"
