@@ -1,0 +1,12 @@
+// A small llama with random weights, as a GGUF file: enough for every path of the pipeline.
+#pragma once
+
+#include <filesystem>
+
+namespace varve {
+
+/// 5 layers, hidden 64, 4 query and 2 key/value heads of 16, vocabulary 97, tied head, weights in
+/// q8_0, q4_1 and f16. No tokenizer. The same bytes every time.
+void write_tiny_model(const std::filesystem::path& path);
+
+}  // namespace varve

@@ -1,0 +1,128 @@
+#include "tests/worker/pipeline/pipeline_run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <random>
+
+#include "tests/support/spawn.h"
+#include "worker/service/worker.h"
+
+namespace varve {
+namespace {
+
+class Listener final : public BatcherListener {
+ public:
+  explicit Listener(Outcome& outcome, const std::vector<std::size_t>& questions)
+      : outcome_(outcome), questions_(questions) {}
+  void on_prefix_rows(std::size_t, std::size_t) override {}
+  void on_opened(std::size_t) override {}
+  bool on_token(std::size_t question, const SampledToken& token) override {
+    outcome_.tokens[questions_[question]].push_back(token.token);
+    return true;
+  }
+  void on_finished(std::size_t, FinishReason) override {}
+
+ private:
+  Outcome& outcome_;
+  const std::vector<std::size_t>& questions_;
+};
+
+std::vector<std::int32_t> random_tokens(std::size_t count, unsigned seed, std::uint32_t vocab) {
+  std::mt19937 random(seed);
+  std::vector<std::int32_t> tokens(count);
+  for (auto& token : tokens) token = static_cast<std::int32_t>(random() % vocab);
+  return tokens;
+}
+
+// Question q has its own length, sampling and stream; odd ones sample, even ones are greedy.
+BatchQuestion question(const PipelineCase& c, std::size_t q) {
+  SamplingParams sampling{.seed = 5, .stream = q};
+  if (q % 2 == 1) sampling.temperature = 1;
+  return {.tokens = random_tokens(1 + 3 * q, static_cast<unsigned>(100 + q), c.vocab),
+          .max_tokens = c.answer_tokens,
+          .sampling = sampling};
+}
+
+BatchJob make_job(const PipelineCase& c, int ranks) {
+  BatchJob job{.prefix = random_tokens(c.prefix_rows, 1, c.vocab),
+               .questions = {},
+               .chunk = c.chunk,
+               .parallel = 8,
+               .stages = static_cast<std::uint32_t>(ranks),
+               .context = 4096};
+  for (const std::size_t q : c.questions) job.questions.push_back(question(c, q));
+  return job;
+}
+
+Orders make_orders(const PipelineCase& c, std::size_t ranks) {
+  Orders orders{.model = c.model,
+                .backend = c.backend,
+                .threads = static_cast<std::uint32_t>(c.threads),
+                .stages = {},
+                .rows = c.chunk,
+                .samples = std::min<std::size_t>(c.chunk, 8),
+                .in_flight = c.in_flight,
+                .kv_dtype = DType::kF16,
+                .step_deadline_ms = 60'000};
+  for (std::size_t r = 0; r < ranks; ++r) {
+    orders.stages.push_back({r * c.layers / ranks, (r + 1) * c.layers / ranks});
+  }
+  return orders;
+}
+
+}  // namespace
+
+Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
+  Outcome outcome;
+  Worker worker(make_orders(c, static_cast<std::size_t>(comm.size())), comm, 1);
+  StageHooks hooks;
+  hooks.on_logits = [&](const Step& step, ConstMatrix logits) {
+    std::size_t i = 0;
+    for (const SequenceRows& r : step.rows) {
+      if (!r.sample) continue;
+      const float* row = logits.row(i++);
+      const std::size_t q = c.questions.at(r.sequence - 1);  // question i is sequence i + 1
+      outcome.logits[{q, r.begin + r.count - 1}].assign(row, row + logits.cols);
+    }
+  };
+  if (comm.rank() != 0) {
+    worker.run(nullptr, std::move(hooks));
+    return outcome;
+  }
+  Listener listener(outcome, c.questions);
+  Batcher batcher(make_job(c, comm.size()), listener);
+  worker.run(&batcher, std::move(hooks));
+  return outcome;
+}
+
+Outcome run_on_threads(const PipelineCase& c, int ranks) {
+  Outcome whole;
+  std::mutex mutex;
+  spawn(ranks, [&](Communicator& comm) {
+    Outcome mine = run_pipeline(c, comm);
+    const std::lock_guard lock(mutex);
+    whole.tokens.merge(mine.tokens);
+    whole.logits.merge(mine.logits);
+  });
+  return whole;
+}
+
+void expect_same(const Outcome& actual, const Outcome& whole, bool tokens, bool logits) {
+  if (tokens) {
+    EXPECT_FALSE(actual.tokens.empty());
+    for (const auto& [q, answer] : actual.tokens) EXPECT_EQ(answer, whole.tokens.at(q)) << q;
+  }
+  if (!logits) return;
+  EXPECT_FALSE(actual.logits.empty());
+  for (const auto& [at, row] : actual.logits) {
+    const std::vector<float>& expected = whole.logits.at(at);
+    ASSERT_EQ(row.size(), expected.size());
+    EXPECT_EQ(std::memcmp(row.data(), expected.data(), row.size() * sizeof(float)), 0)
+        << "question " << at.first << " at position " << at.second;
+  }
+}
+
+}  // namespace varve

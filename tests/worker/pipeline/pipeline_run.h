@@ -1,0 +1,44 @@
+// Runs a job through the whole pipeline, batcher and stages, and keeps every logit of every sampled
+// row, so that two ways of running it can be compared bit by bit.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/schedule/batcher.h"
+#include "worker/comm/communicator.h"
+
+namespace varve {
+
+struct PipelineCase {
+  std::string model;
+  std::string backend = "cpu";
+  std::size_t layers = 5;
+  std::uint32_t chunk = 64;
+  std::uint64_t in_flight = 2;
+  std::size_t threads = 1;
+  std::vector<std::size_t> questions;  // which of the eight
+  std::uint32_t prefix_rows = 150;
+  std::uint32_t vocab = 97;
+  std::uint32_t answer_tokens = 6;
+};
+
+struct Outcome {
+  std::map<std::size_t, std::vector<std::int32_t>> tokens;  // rank 0: by question
+  /// Last rank: logits by (question, position).
+  std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> logits;
+};
+
+/// What this rank saw. The model's layers are cut as evenly as they can be over comm.size() ranks.
+Outcome run_pipeline(const PipelineCase& c, Communicator& comm);
+
+/// The same on `ranks` threads: tokens of the first, logits of the last.
+Outcome run_on_threads(const PipelineCase& c, int ranks);
+
+/// Fails the test where `actual` differs from `whole` on the questions that it asked.
+void expect_same(const Outcome& actual, const Outcome& whole, bool tokens, bool logits);
+
+}  // namespace varve
