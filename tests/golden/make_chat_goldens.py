@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 OUT = Path(__file__).parent / "tokenizers" / "chat_templates.json"
 # What varve recognises; it must refuse the others.
 KNOWN = """
-LFM2-8B-A1B LFM2.5-8B-A1B LFM2.5-Instruct MiMo-VL openbmb-MiniCPM5-1B Qwen-Qwen2.5-7B-Instruct
+LFM2-8B-A1B LFM2.5-8B-A1B LFM2.5-Instruct MiMo-VL Qwen-Qwen2.5-7B-Instruct
 Qwen-Qwen3-0.6B Qwen3-Coder meta-llama-Llama-3.1-8B-Instruct meta-llama-Llama-3.2-3B-Instruct
 meta-llama-Llama-3.3-70B-Instruct mistralai-Mistral-Nemo-Instruct-2407
 """.split()
