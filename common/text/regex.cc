@@ -16,7 +16,7 @@ constexpr std::size_t kMaxPatternBytes = 10000;  // the longest known one has ab
 constexpr std::size_t kJitStackBytes = std::size_t{4} << 20;
 // Steps that one match may take: a run of spaces takes a few for each, a pattern that explores all
 // ways to split a word takes 2^length.
-constexpr std::uint32_t kBaseSteps = 10'000'000;
+constexpr std::uint32_t kBaseSteps = 10'000;
 constexpr std::size_t kStepsPerByte = 16;
 constexpr std::uint32_t kHeapKibibytes = 256 * 1024;
 

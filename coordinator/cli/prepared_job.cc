@@ -7,7 +7,7 @@
 
 #include "common/config/validate.h"
 #include "common/error.h"
-#include "common/text/conversation.h"
+#include "common/text/chat_template.h"
 #include "common/text/load_tokenizer.h"
 
 namespace varve {
@@ -38,18 +38,12 @@ void set_limit(const ClusterConfig& cluster, std::size_t local_ranks, PlanOption
   }
 }
 
-const ChatFormat& format_of(const JobConfig& job, const Tokenizer& tokenizer) {
-  if (job.chat.chat_template == ChatTemplate::kAuto) return detect_chat_format(tokenizer);
-  return find_chat_format(to_string(job.chat.chat_template));
-}
-
 void tokenize(PreparedJob& prepared) {
   const JobConfig& job = prepared.job;
   const Tokenizer& tokenizer = prepared.tokenizer;
-  const ChatFormat& format = format_of(job, tokenizer);
-  const std::string default_system = default_system_message(tokenizer.chat_template());
+  const PromptTemplate chat = PromptTemplate::named(to_string(job.chat.chat_template), tokenizer);
   const auto render = [&](std::string_view document, std::string_view question) {
-    return render_document_prompt(format, job.chat.system, default_system, document, question);
+    return render_document_prompt(chat, job.chat.system, document, question);
   };
   prepared.prefix = tokenizer.encode(render(prepared.document.text, "").prefix);
   const std::size_t frame = tokenizer.encode(render("", "").prefix).size();
