@@ -15,6 +15,7 @@ namespace varve {
 namespace {
 
 constexpr std::chrono::milliseconds kMeetLimit = std::chrono::minutes(1);
+constexpr std::chrono::milliseconds kVerdictGrace{200};
 
 // What run_rank throws is a failure before the control plane stood, which nobody else will report.
 int run_rank_reporting(Communicator& comm, const CommandLine& line, ProcessEnd& end) {
@@ -37,7 +38,14 @@ int run_as_mpi_rank(const CommandLine& line, ProcessEnd& end) {
     const std::unique_ptr<Communicator> comm = session.communicator(kMeetLimit);
     code = run_rank_reporting(*comm, line, end);
   }
-  if (code == 0) session.finalize(kMeetLimit);
+  if (code == 0) {
+    session.finalize(kMeetLimit);
+  } else if (end.notice()) {
+    // The verdict is out, or the rank that writes it does so now. MPI_Abort is the only way to end a
+    // stopped rank within a second: an exit leaves mpirun two more (docs/mpi-failures.md).
+    std::this_thread::sleep_for(kVerdictGrace);
+    MpiSession::hard_abort(static_cast<ExitCode>(code));
+  }
   return code;
 }
 

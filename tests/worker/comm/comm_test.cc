@@ -7,9 +7,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "common/host_name.h"
 #include "worker/comm/communicator_base.h"
 #include "worker/comm/mpi_communicator.h"
-#include "common/host_name.h"
 #include "worker/comm/placement.h"
 
 namespace varve {

@@ -5,9 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/host_name.h"
 #include "tests/support/mpi_main.h"
 #include "tests/worker/comm/communicator_suite.h"
-#include "common/host_name.h"
 #include "worker/comm/placement.h"
 
 namespace varve {
