@@ -60,14 +60,17 @@ void Problems::add(const Where& where, std::string_view path, std::string_view t
     ++dropped_;
     return;
   }
-  auto source = std::find(sources_.begin(), sources_.end(), where.source);
-  if (source == sources_.end()) source = sources_.insert(sources_.end(), where.source);
   std::string line = format_where(where);
   for (const std::string_view part : {path, text}) {
     if (!part.empty()) line += (line.empty() ? "" : ": ") + std::string(part);
   }
-  problems_.push_back(
-      {static_cast<std::size_t>(source - sources_.begin()), where, std::move(line)});
+  problems_.push_back({source_index(where.source), where, std::move(line)});
+}
+
+std::size_t Problems::source_index(const std::string& source) {
+  auto found = std::find(sources_.begin(), sources_.end(), source);
+  if (found == sources_.end()) found = sources_.insert(sources_.end(), source);
+  return static_cast<std::size_t>(found - sources_.begin());
 }
 
 std::vector<std::string> Problems::lines() const {

@@ -24,6 +24,9 @@ class Problems {
   /// and what would be right.
   void add(const Where& where, std::string_view path, std::string_view text);
 
+  /// Problems of `source` come before those of sources that are named later.
+  void expect(const std::string& source) { source_index(source); }
+
   bool empty() const { return problems_.empty(); }
   std::size_t count() const { return problems_.size() + dropped_; }
   /// No more are kept, so that a file of nothing but mistakes costs little.
@@ -43,6 +46,8 @@ class Problems {
     Where where;
     std::string text;
   };
+  std::size_t source_index(const std::string& source);
+
   std::vector<std::string> sources_;
   std::vector<Problem> problems_;
   std::size_t dropped_ = 0;

@@ -116,7 +116,8 @@ bool ConfigNode::read_number(double& out, double low, double high) const {
   if (!check_scalar(expected)) return false;
   const std::optional<double> value = parse_number<double>(node_->text);
   if (node_->quoted || !value || !std::isfinite(*value) || *value < low || *value > high) {
-    wrong(value && std::isfinite(*value) ? fmt::format("between {} and {}", low, high) : expected);
+    const bool number = !node_->quoted && value && std::isfinite(*value);
+    wrong(number ? fmt::format("between {} and {}", low, high) : expected);
     return false;
   }
   out = *value;
@@ -265,6 +266,7 @@ ConfigDocument::~ConfigDocument() = default;
 
 void ConfigDocument::parse(const std::filesystem::path& file, std::string text,
                            std::span<const std::string> overrides) {
+  problems_.expect(file.string());
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   tree_->sources.push_back({file.string(), std::move(text), file.parent_path(), true});
   tree_->root = parse_yaml(tree_->sources.front(), problems_);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 
 #include "common/error.h"
@@ -27,13 +28,15 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
 
   /// Why it is not a readable regular file, or empty.
-  std::string problem() const {
+  std::string problem(Bytes most) const {
     if (handle_ < 0 && error_ == ENOENT) return "no such file";
     if (handle_ < 0) return "cannot be opened: " + std::generic_category().message(error_);
     struct stat info {};
     if (::fstat(handle_, &info) != 0) return "cannot be inspected";
     if (S_ISDIR(info.st_mode)) return "is a folder, not a file";
-    return S_ISREG(info.st_mode) ? "" : "is not a regular file";
+    if (!S_ISREG(info.st_mode)) return "is not a regular file";
+    const bool large = static_cast<std::uint64_t>(info.st_size) > most.count;
+    return large ? "larger than " + to_string(most) : "";
   }
   int handle() const { return handle_; }
 
@@ -45,13 +48,14 @@ class OpenFile {
 }  // namespace
 
 std::string why_unreadable(const std::filesystem::path& path) {
-  const std::string problem = OpenFile(path).problem();
+  const std::string problem =
+      OpenFile(path).problem(Bytes{std::numeric_limits<std::uint64_t>::max()});
   return problem.empty() ? "" : fmt::format("{}: {}", path.string(), problem);
 }
 
 std::string read_text_file(const std::filesystem::path& path, Bytes most) {
   const OpenFile file(path);
-  if (const std::string problem = file.problem(); !problem.empty()) {
+  if (const std::string problem = file.problem(most); !problem.empty()) {
     throw IoError(fmt::format("{}: {}", path.string(), problem));
   }
   std::string text;
@@ -67,6 +71,7 @@ std::string read_text_file(const std::filesystem::path& path, Bytes most) {
       throw IoError(fmt::format("{}: cannot be read: {}", path.string(),
                                 std::generic_category().message(error)));
     }
+    // Again, since the size of a file in /proc is 0 and a file may grow.
     if (text.size() > most.count) {
       throw IoError(fmt::format("{}: larger than {}", path.string(), to_string(most)));
     }

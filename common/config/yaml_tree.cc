@@ -37,8 +37,9 @@ std::uint32_t from_zero(int mark) {
 /// into it: the limit on depth bounds yaml-cpp's recursion as well as ours.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(const YamlSource& source, Problems& problems)
-      : source_(source), problems_(problems) {}
+  TreeBuilder(const YamlSource& source, Problems& problems) : source_(source), problems_(problems) {
+    root_.source = &source;
+  }
 
   YamlNode take() { return std::move(root_); }
 
@@ -59,6 +60,7 @@ class TreeBuilder : public YAML::EventHandler {
     check_plain(mark, tag, anchor);
     YamlNode node = make(mark, YamlNode::Kind::kScalar);
     node.quoted = tag == "!";
+    if (node.quoted) check_closed(mark);
     node.text = value;
     const bool is_null = value == "~" || value == "null" || value == "Null" || value == "NULL";
     if (is_null && !node.quoted) node = make(mark, YamlNode::Kind::kNull);
@@ -100,6 +102,22 @@ class TreeBuilder : public YAML::EventHandler {
     if (!tag.empty() && tag != "?" && tag != "!") {
       refuse(mark, fmt::format("tags such as {} are not supported", quote_text(tag)));
     }
+  }
+
+  /// yaml-cpp takes a quote that never ends for one that ends with the file.
+  void check_closed(const YAML::Mark& mark) {
+    const std::string_view rest = std::string_view(source_.text).substr(from_zero(mark.pos));
+    const char quote = rest.empty() ? '\0' : rest.front();
+    if (quote != '"' && quote != '\'') return;  // a block of text
+    for (std::size_t i = 1; i < rest.size(); ++i) {
+      const bool doubled = quote == '\'' && rest.substr(i, 2) == "''";
+      if (doubled || (quote == '"' && rest[i] == '\\')) {
+        ++i;
+      } else if (rest[i] == quote) {
+        return;
+      }
+    }
+    refuse(mark, "the quote that begins here does not end");
   }
 
   void push(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -173,13 +191,19 @@ std::string_view line_of(std::string_view text, std::size_t line) {
   return text.substr(0, text.find('\n'));
 }
 
-/// yaml-cpp has many words for what is nearly always a tab.
-std::string tab_hint(std::string_view text, std::uint32_t line) {
+/// What is most likely behind an error that yaml-cpp found in `line`. It has many words for a tab,
+/// and it refuses the '?' that YAML allows at the end of a text in [] or {}.
+std::string syntax_hint(std::string_view text, std::uint32_t line) {
   for (std::uint32_t at = line < 1 ? 0 : line - 1; at <= line; ++at) {
     const std::string_view shown = line_of(text, at);
     if (shown.substr(0, shown.find_first_not_of(" \t")).find('\t') != std::string_view::npos) {
       return fmt::format(" (line {} is indented with a tab; YAML wants spaces)", at + 1);
     }
+  }
+  const std::string_view shown = line_of(text, line);
+  const std::size_t open = shown.find_first_of("[{");
+  if (open != std::string_view::npos && shown.find('?', open) != std::string_view::npos) {
+    return " (inside [] and {} a text with a '?' needs quotes)";
   }
   return "";
 }
@@ -320,7 +344,7 @@ std::optional<YamlNode> parse_yaml(const YamlSource& source, Problems& problems)
     Where where = source.where(line, from_zero(error.mark.column));
     if (error.mark.is_null()) where.line = 0;
     problems.add(where, "",
-                 fmt::format("not valid YAML: {}{}", error.msg, tab_hint(source.text, line)));
+                 fmt::format("not valid YAML: {}{}", error.msg, syntax_hint(source.text, line)));
   } catch (const std::exception& error) {
     problems.add({source.shown, 0, 0}, "", fmt::format("not valid YAML: {}", error.what()));
   }

@@ -1,0 +1,62 @@
+// Every example in configs/ reads without a problem; its data files need not be there.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/common/config/support.h"
+
+namespace varve {
+namespace {
+
+std::vector<std::filesystem::path> yaml_files(const char* folder) {
+  std::vector<std::filesystem::path> files;
+  const auto root = std::filesystem::path(VARVE_SOURCE_DIR) / "configs" / folder;
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    if (entry.path().extension() == ".yaml") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+TEST(Examples, JobsRead) {
+  const auto files = yaml_files("jobs");
+  EXPECT_FALSE(files.empty());
+  for (const auto& file : files) {
+    Problems problems;
+    const JobConfig job = read_job(file, {{}, false}, problems);
+    EXPECT_EQ(joined(problems), "") << file;
+    EXPECT_FALSE(job.questions.empty()) << file;
+  }
+}
+
+TEST(Examples, ClustersRead) {
+  const auto files = yaml_files("clusters");
+  EXPECT_FALSE(files.empty());
+  for (const auto& file : files) {
+    Problems problems;
+    read_cluster(file, {{}, false}, problems);
+    EXPECT_EQ(joined(problems), "") << file;
+  }
+}
+
+TEST(Examples, CommentedExamplesSayTheDefaults) {
+  // local.yaml and document_qa.yaml claim to show the defaults.
+  const auto root = std::filesystem::path(VARVE_SOURCE_DIR) / "configs";
+  Problems problems;
+  ClusterConfig local = read_cluster(root / "clusters/local.yaml", {{}, false}, problems);
+  ClusterConfig defaults = read_cluster_text("x", "ranks: 2", {{}, false}, problems);
+  EXPECT_EQ(to_json(local), to_json(defaults));
+
+  const JobConfig job = read_job(root / "jobs/document_qa.yaml", {{}, false}, problems);
+  JobConfig bare =
+      read_job_text(root / "jobs/document-qa.yaml", minimal_job(), {{}, false}, problems);
+  EXPECT_EQ(joined(problems), "");
+  bare.model = job.model;
+  bare.document = job.document;
+  bare.questions = job.questions;
+  EXPECT_EQ(to_json(job), to_json(bare));
+}
+
+}  // namespace
+}  // namespace varve
