@@ -17,11 +17,16 @@ constexpr std::size_t kMostBytes = std::size_t{256} << 20;
 // Texts by id, gathered from the model's vocabulary and the added tokens.
 class TokenTable {
  public:
-  explicit TokenTable(std::string file) : file_(std::move(file)) {}
+  /// `most`: entries in the file. An id beyond them would leave holes, however large.
+  TokenTable(std::string file, std::size_t most) : file_(std::move(file)), most_(most) {}
 
   void add(const std::string& text, TokenId id, const JsonNode& where) {
     const auto index = static_cast<std::size_t>(id);
     if (text.empty()) where.fail(fmt::format("the token {} is empty", id));
+    if (index >= most_) {
+      where.fail(fmt::format("the id of {} is {}, but the file has {} tokens", in_quotes(text), id,
+                             most_));
+    }
     if (index >= texts_.size()) texts_.resize(index + 1);
     if (!texts_[index].empty() && texts_[index] != text) {
       where.fail(fmt::format("the id {} belongs to {} and to {}", id, in_quotes(texts_[index]),
@@ -41,6 +46,7 @@ class TokenTable {
 
  private:
   std::string file_;
+  std::size_t most_;
   std::vector<std::string> texts_;
 };
 
@@ -57,8 +63,9 @@ AddedToken parse_added_token(const JsonNode& node) {
 }
 
 std::vector<std::string> parse_tokens(const JsonNode& root, TokenizerSpec& spec) {
-  TokenTable table(root.file());
   const JsonNode vocabulary = root.get("model").get("vocab");
+  const auto added = root.find("added_tokens");
+  TokenTable table(root.file(), vocabulary.object().size() + (added ? added->list().size() : 0));
   for (const auto& [text, id] : vocabulary.object().items()) {
     if (!id.is_number_integer()) {
       vocabulary.fail(fmt::format("the id of {} is {}; an integer would be right", in_quotes(text),
@@ -66,7 +73,7 @@ std::vector<std::string> parse_tokens(const JsonNode& root, TokenizerSpec& spec)
     }
     table.add(text, JsonNode(id, root.file(), "model.vocab").id(), vocabulary);
   }
-  if (const auto added = root.find("added_tokens")) {
+  if (added) {
     for (std::size_t i = 0; i < added->list().size(); ++i) {
       spec.added.push_back(parse_added_token(added->element(i)));
       table.add(spec.added.back().text, spec.added.back().id, added->element(i));

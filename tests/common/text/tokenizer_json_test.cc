@@ -119,7 +119,7 @@ TEST(TokenizerJson, EachErrorSaysWhere) {
       {"/model/vocab/b", "16777216", "is 16777216; an id from 0 to 16777215 would be right"},
       {"/model/vocab/b", "1.5", "the id of 'b' is number; an integer would be right"},
       {"/model/vocab/b", "0", "model.vocab: the id 0 belongs to 'a' and to 'b'"},
-      {"/model/vocab/b", "9", "t.json: no token has the id 1, but ids go up to 9"},
+      {"/model/vocab/b", "9", "model.vocab: the id of 'b' is 9, but the file has 6 tokens"},
       {"/model/vocab/", "6", "model.vocab: the token 6 is empty"},
       {"/model/merges", "{}", "model.merges: is object; a list would be right"},
       {"/model/merges/0", R"("ab")", "merge 0 is 'ab'; two tokens with one space between"},
@@ -162,6 +162,14 @@ TEST(TokenizerJson, EachErrorSaysWhere) {
     document[json::json_pointer(wrong.pointer)] = json::parse(wrong.value);
     EXPECT_THAT(refusal(document), HasSubstr(wrong.message)) << wrong.pointer;
   }
+}
+
+TEST(TokenizerJson, HolesAmongTheIds) {
+  json document = small_document();
+  document["model"]["vocab"].erase("b");
+  document["model"]["merges"] = json::array();
+  document["added_tokens"].push_back(document["added_tokens"][0]);
+  EXPECT_EQ(refusal(document), "t.json: no token has the id 1, but ids go up to 5");
 }
 
 TEST(TokenizerJson, TextThatIsNoTokenizer) {
