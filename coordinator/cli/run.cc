@@ -41,8 +41,8 @@ int run_as_mpi_rank(const CommandLine& line, ProcessEnd& end) {
   if (code == 0) {
     session.finalize(kMeetLimit);
   } else if (end.notice()) {
-    // The verdict is out, or the rank that writes it does so now. MPI_Abort is the only way to end a
-    // stopped rank within a second: an exit leaves mpirun two more (docs/mpi-failures.md).
+    // The verdict is out, or the rank that writes it does so now. MPI_Abort is the only way to end
+    // a stopped rank within a second: an exit leaves mpirun two more (docs/mpi-failures.md).
     std::this_thread::sleep_for(kVerdictGrace);
     MpiSession::hard_abort(static_cast<ExitCode>(code));
   }
