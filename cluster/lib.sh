@@ -38,8 +38,9 @@ install_packages() {
 build_tree() {
   local folder=$1
   shift
-  cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@" >"$folder.log" 2>&1 ||
-    { cat "$folder.log" >&2; die "cmake failed"; }
+  mkdir -p "$folder"
+  cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@" \
+    >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; die "cmake failed"; }
   cmake --build "$folder" -- --quiet || die "the build failed"
 }
 
