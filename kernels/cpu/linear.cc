@@ -34,6 +34,20 @@ constexpr std::size_t gemv_columns(std::size_t rows) {
   return std::min<std::size_t>(kPanelOutputs / kLanes, rows == 1 ? 4 : 2);
 }
 
+// The next k of all columns: acc [T][kColumns] += x [T, k] weight [k, columns].
+template <DType kType, std::size_t T, std::size_t kColumns>
+HWY_INLINE void gemv_step(Column<kType>* columns, const ConstMatrix& x, std::size_t k,
+                          VecF (*acc)[kColumns]) {
+  VARVE_UNROLL
+  for (std::size_t c = 0; c < kColumns; ++c) {
+    const VecF weight = columns[c].next();
+    VARVE_UNROLL
+    for (std::size_t t = 0; t < T; ++t) {
+      acc[t][c] = hn::MulAdd(hn::Set(TagF(), x.data[t * x.stride + k]), weight, acc[t][c]);
+    }
+  }
+}
+
 // out [T][kPanelOutputs]: outputs [lane, lane + kColumns * kLanes) of a panel for T rows of x.
 template <DType kType, std::size_t T, std::size_t kColumns>
 HWY_INLINE void gemv_part(const std::uint8_t* panel, std::size_t lane, const ConstMatrix& x,
@@ -57,19 +71,12 @@ HWY_INLINE void gemv_part(const std::uint8_t* panel, std::size_t lane, const Con
     }
     VARVE_UNROLL
     for (std::size_t c = 0; c < kColumns; ++c) columns[c].begin_word(word);
-    const std::size_t count = is_plain(kType) ? std::min<std::size_t>(8, x.cols - k) : 8;
-    VARVE_UNROLL
-    for (std::size_t j = 0; j < 8; ++j) {
-      if (is_plain(kType) && j >= count) break;
-      VARVE_UNROLL
-      for (std::size_t c = 0; c < kColumns; ++c) {
-        const VecF weight = columns[c].next();
-        VARVE_UNROLL
-        for (std::size_t t = 0; t < T; ++t) {
-          acc[t][c] = hn::MulAdd(hn::Set(d, x.data[t * x.stride + k + j]), weight, acc[t][c]);
-        }
-      }
+    if (is_plain(kType) && x.cols - k < 8) {
+      for (std::size_t j = k; j < x.cols; ++j) gemv_step<kType, T, kColumns>(columns, x, j, acc);
+      break;
     }
+    VARVE_UNROLL
+    for (std::size_t j = 0; j < 8; ++j) gemv_step<kType, T, kColumns>(columns, x, k + j, acc);
   }
   VARVE_UNROLL
   for (std::size_t t = 0; t < T; ++t) {
