@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <thread>
 
 #include "common/error.h"
 #include "common/text/byte_alphabet.h"
@@ -118,6 +119,25 @@ TEST(Tokenizer, Pieces) {
 TEST(Tokenizer, InvalidUtf8IsReplaced) {
   const Tokenizer tokenizer(byte_spec());
   EXPECT_EQ(tokenizer.encode("a\xE2\x82z\xFF"), bytes_of("a\uFFFDz\uFFFD"));
+}
+
+TEST(Tokenizer, IsSharedByThreads) {
+  TokenizerSpec spec = byte_spec();
+  spec.normalizer.emplace_back(NfcStep{});
+  spec.pre_tokenizer.emplace_back(ByteLevelStep{});
+  const Tokenizer tokenizer(spec);
+  const std::string text = "ab e\u0301 1<s>, <user>";
+  const Ids expected = tokenizer.encode(text, parsing());
+  std::vector<Ids> found(4);
+  {
+    std::vector<std::jthread> threads;
+    for (Ids& ids : found) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 50; ++i) ids = tokenizer.encode(text, parsing());
+      });
+    }
+  }
+  for (const Ids& ids : found) EXPECT_EQ(ids, expected);
 }
 
 TEST(Tokenizer, AddedTokensTakeSpacesAndStandAlone) {
