@@ -27,7 +27,7 @@ std::string print(const ordered_json& json) {
 }
 
 ordered_json document_json(const DocumentConfig& document) {
-  if (document.text) return {{"text_bytes", document.text->size()}};
+  if (document.text) return {{"text", *document.text}};
   ordered_json files = ordered_json::array();
   for (const auto& file : document.files) files.push_back(file.string());
   ordered_json out = {{"files", files}};

@@ -409,6 +409,11 @@ output: {dir: /o}
   EXPECT_EQ(parsed["questions"][0]["text"], "X \"?\" \xc3\xbc");
 }
 
+TEST(Job, ToJsonHoldsAnInlineDocument) {
+  const std::string text = to_json(read("model: m\ndocument: {text: \"a\\nb\"}\nquestions: [q]\n"));
+  EXPECT_EQ(nlohmann::json::parse(text)["document"].dump(), "{\"text\":\"a\\nb\"}");
+}
+
 TEST(Job, ToJsonReplacesBytesThatAreNotText) {
   JobConfig job = read(minimal_job());
   job.model = "\xff";
