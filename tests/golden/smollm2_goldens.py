@@ -17,7 +17,7 @@ HIDDEN_STEP, HIDDEN_FIRST = 8, 7
 ROWS = 256  # of logits at a time: 4096 rows would take 800 MB
 NEW_TOKENS = 64
 
-# Of each kind the first two are kept on whose paths every decision is clearer than MIN_GAP: hundreds of
+# Of each kind the first two are kept on whose paths every decision is clearer than MIN_GAP: a hundred
 # times what rounding moves a logit, so that a token that differs is a fault and not noise.
 MIN_GAP = 0.02
 CANDIDATES = {
