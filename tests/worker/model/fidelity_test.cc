@@ -197,6 +197,29 @@ TEST_P(SmolLm2, DivergenceAndArgmaxOn4096TokensOfTheBible) {
   EXPECT_GE(share, 0.999);
 }
 
+TEST_P(SmolLm2, GreedyContinuationsOfEightPrompts) {
+  const Golden golden = Golden::load(golden_folder() / "smollm2/greedy.safetensors");
+  const auto tokens = golden.i32("tokens");  // [8, 64]
+  const std::size_t length = golden.shape("tokens")[1];
+  for (std::size_t prompt = 0; prompt < golden.shape("tokens")[0]; ++prompt) {
+    const auto start = golden.i32("prompt" + std::to_string(prompt));
+    WholeModel model(path_, "cpu", GetParam(), start.size() + length, 64);
+    std::int32_t next = 0;
+    const auto choose = [&next](std::size_t, ConstMatrix rows) {
+      const float* row = rows.row(rows.rows - 1);
+      next = static_cast<std::int32_t>(std::max_element(row, row + rows.cols) - row);
+    };
+    model.feed(start, choose);
+    std::vector<std::int32_t> answer;
+    while (answer.size() < length) {
+      answer.push_back(next);
+      model.feed(std::vector<std::int32_t>{next}, choose);
+    }
+    const auto expected = tokens.subspan(prompt * length, length);
+    EXPECT_TRUE(std::equal(answer.begin(), answer.end(), expected.begin())) << "prompt " << prompt;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Rows, SmolLm2, testing::Values(DType::kF32, DType::kF16),
                          [](const auto& test) { return std::string(dtype_info(test.param).name); });
 
