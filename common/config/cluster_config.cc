@@ -128,12 +128,13 @@ ClusterConfig read_fields(const ConfigDocument& document) {
 
 ClusterConfig read_cluster(const std::filesystem::path& file, const ReadOptions& options,
                            Problems& problems) {
-  return read_fields(ConfigDocument(file, options.overrides, problems));
+  return read_fields(ConfigDocument(file, options.overrides, problems, "cluster."));
 }
 
 ClusterConfig read_cluster_text(const std::filesystem::path& file, std::string text,
                                 const ReadOptions& options, Problems& problems) {
-  return read_fields(ConfigDocument(file, std::move(text), options.overrides, problems));
+  return read_fields(
+      ConfigDocument(file, std::move(text), options.overrides, problems, "cluster."));
 }
 
 ClusterConfig load_cluster(const std::filesystem::path& file, const ReadOptions& options) {

@@ -55,6 +55,7 @@ struct ClusterConfig {
   DeadlineConfig deadlines;
 };
 
+/// As read_job. An override may name its key as "threads" or as "cluster.threads".
 ClusterConfig read_cluster(const std::filesystem::path& file, const ReadOptions& options,
                            Problems& problems);
 ClusterConfig read_cluster_text(const std::filesystem::path& file, std::string text,

@@ -246,8 +246,9 @@ struct ConfigDocument::Tree {
 };
 
 ConfigDocument::ConfigDocument(const std::filesystem::path& file,
-                               std::span<const std::string> overrides, Problems& problems)
-    : problems_(problems), tree_(std::make_unique<Tree>()) {
+                               std::span<const std::string> overrides, Problems& problems,
+                               std::string_view prefix)
+    : problems_(problems), prefix_(prefix), tree_(std::make_unique<Tree>()) {
   try {
     // A little over the limit is read, for the parser to say how large the file is.
     parse(file, read_text_file(file, Bytes{8 * kMostYamlBytes}), overrides);
@@ -257,8 +258,9 @@ ConfigDocument::ConfigDocument(const std::filesystem::path& file,
 }
 
 ConfigDocument::ConfigDocument(const std::filesystem::path& file, std::string text,
-                               std::span<const std::string> overrides, Problems& problems)
-    : problems_(problems), tree_(std::make_unique<Tree>()) {
+                               std::span<const std::string> overrides, Problems& problems,
+                               std::string_view prefix)
+    : problems_(problems), prefix_(prefix), tree_(std::make_unique<Tree>()) {
   parse(file, std::move(text), overrides);
 }
 
@@ -271,21 +273,24 @@ void ConfigDocument::parse(const std::filesystem::path& file, std::string text,
   tree_->sources.push_back({file.string(), std::move(text), file.parent_path(), true});
   tree_->root = parse_yaml(tree_->sources.front(), problems_);
   if (!tree_->root) return;
-  for (const std::string& override_text : overrides) {
-    const std::size_t equals = override_text.find('=');
-    const std::string shown = "--set " + quote_text(override_text);
-    if (equals == std::string::npos) {
-      problems_.add({shown, 0, 0}, "", "has no '='; write path.to.key=value");
-      continue;
-    }
-    tree_->sources.push_back({shown, override_text.substr(equals + 1), {}, false});
-    apply_override(*tree_->root, std::string_view(override_text).substr(0, equals),
-                   tree_->sources.back(), problems_);
-  }
+  for (const std::string& override_text : overrides) apply(override_text);
   if (tree_->root->kind == Kind::kNull) {
     problems_.add({file.string(), 0, 0}, "", "is empty");
     tree_->root.reset();
   }
+}
+
+void ConfigDocument::apply(const std::string& override_text) {
+  const std::size_t equals = override_text.find('=');
+  const std::string shown = "--set " + quote_text(override_text);
+  if (equals == std::string::npos) {
+    problems_.add({shown, 0, 0}, "", "has no '='; write path.to.key=value");
+    return;
+  }
+  std::string_view path = std::string_view(override_text).substr(0, equals);
+  if (path.starts_with(prefix_)) path.remove_prefix(prefix_.size());
+  tree_->sources.push_back({shown, override_text.substr(equals + 1), {}, false});
+  apply_override(*tree_->root, path, tree_->sources.back(), problems_);
 }
 
 ConfigNode ConfigDocument::root() const {

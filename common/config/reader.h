@@ -144,16 +144,18 @@ class ConfigMap {
   std::vector<std::string_view> known_;
 };
 
-/// A YAML text with overrides ("a.b=value", as after --set) applied to it.
+/// A YAML text with overrides ("a.b=value", as after --set) applied to it. Their paths may begin
+/// with `prefix` ("cluster."), which tells them from those of another file.
 class ConfigDocument {
  public:
   /// Reads the file; what is wrong with it or with the overrides goes into `problems`, which must
   /// outlive the document.
   ConfigDocument(const std::filesystem::path& file, std::span<const std::string> overrides,
-                 Problems& problems);
+                 Problems& problems, std::string_view prefix = "");
   /// `text` as if it stood in `file`, which is not touched.
   ConfigDocument(const std::filesystem::path& file, std::string text,
-                 std::span<const std::string> overrides, Problems& problems);
+                 std::span<const std::string> overrides, Problems& problems,
+                 std::string_view prefix = "");
   ~ConfigDocument();
   ConfigDocument(const ConfigDocument&) = delete;
   ConfigDocument& operator=(const ConfigDocument&) = delete;
@@ -165,8 +167,10 @@ class ConfigDocument {
   struct Tree;
   void parse(const std::filesystem::path& file, std::string text,
              std::span<const std::string> overrides);
+  void apply(const std::string& override_text);
 
   Problems& problems_;
+  std::string prefix_;
   std::unique_ptr<Tree> tree_;
 };
 

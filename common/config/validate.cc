@@ -7,14 +7,9 @@
 namespace varve {
 
 Overrides split_overrides(std::span<const std::string> overrides) {
-  constexpr std::string_view kPrefix = "cluster.";
   Overrides out;
   for (const std::string& text : overrides) {
-    if (text.starts_with(kPrefix)) {
-      out.cluster.push_back(text.substr(kPrefix.size()));
-    } else {
-      out.job.push_back(text);
-    }
+    (text.starts_with("cluster.") ? out.cluster : out.job).push_back(text);
   }
   return out;
 }

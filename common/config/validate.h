@@ -14,7 +14,7 @@ struct Overrides {
   std::vector<std::string> cluster;
 };
 
-/// "cluster.threads=2" is "threads=2" of the cluster file; all others are the job's.
+/// Those that begin with "cluster." are the cluster file's, all others the job's.
 Overrides split_overrides(std::span<const std::string> overrides);
 
 /// Every problem of a job file and of a cluster file, one line each; none if both are right.

@@ -99,7 +99,10 @@ TEST(Overrides, AreDealtOut) {
   const std::vector<std::string> all = {"cluster.threads=2", "name=a", "cluster.layers=0:3"};
   const Overrides overrides = split_overrides(all);
   EXPECT_THAT(overrides.job, testing::ElementsAre("name=a"));
-  EXPECT_THAT(overrides.cluster, testing::ElementsAre("threads=2", "layers=0:3"));
+  EXPECT_EQ(cluster_problems("{}", overrides.cluster), "");
+  EXPECT_EQ(cluster_problems("{}", {"cluster.threads=0"}),
+            "--set 'cluster.threads=0': threads: must be auto or between 1 and 1024, is 0");
+  EXPECT_THAT(overrides.cluster, testing::ElementsAre("cluster.threads=2", "cluster.layers=0:3"));
 }
 
 }  // namespace
