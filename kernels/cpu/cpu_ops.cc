@@ -216,8 +216,8 @@ class CpuOps final : public Ops {
     pool_.split(blocks, [&](std::size_t begin, std::size_t end, std::size_t) {
       linear_.pack(job.x, begin, end, packed);
     });
-    pool_.split(job.w.panels(), [&](std::size_t begin, std::size_t end, std::size_t thread) {
-      linear_.gemm(job, packed, begin, end, tiles_[thread].as<float>());
+    pool_.each(job.w.panels(), [&](std::size_t panel, std::size_t thread) {
+      linear_.gemm(job, packed, panel, panel + 1, tiles_[thread].as<float>());
     });
   }
 

@@ -18,7 +18,8 @@ namespace varve::HWY_NAMESPACE {
 namespace {
 
 inline constexpr std::size_t kTileK = 512;  // k of a decoded tile; a multiple of kGroupK
-// Each row count is compiled for each stored format, which is worth it only on current machines.
+// Rows that gemv takes at once. Each count is compiled for each stored format, which is worth it
+// only on current machines.
 #if HWY_TARGET == HWY_SCALAR
 inline constexpr std::size_t kGemvRows = 0;
 #elif HWY_TARGET == HWY_SSE4
@@ -144,19 +145,29 @@ const Decoder& decoder_of(DType dtype) {
   return kDecoders[static_cast<std::size_t>(dtype)];
 }
 
+// y [rows of x, outputs of panel p] from what gemv_panel gave.
+void store_panel(const LinearJob& job, std::size_t p, std::size_t row, std::size_t rows,
+                 const float* out) {
+  const std::size_t first = p * kPanelOutputs;
+  const std::size_t count = std::min(kPanelOutputs, job.w.rows - first);
+  for (std::size_t t = 0; t < rows; ++t) {
+    const float* from = out + t * kPanelOutputs;
+    float* to = job.y.row(row + t) + first;
+    for (std::size_t n = 0; n < count; ++n) {
+      to[n] = job.bias == nullptr ? from[n] : from[n] + job.bias[first + n];
+    }
+  }
+}
+
 void gemv(const LinearJob& job, std::size_t panel_begin, std::size_t panel_end) {
   HWY_ALIGN float out[std::max<std::size_t>(kGemvRows, 1) * kPanelOutputs];
-  const GemvPanel run = decoder_of(job.w.dtype).gemv[job.x.rows - 1];
+  const Decoder& decoder = decoder_of(job.w.dtype);
   for (std::size_t p = panel_begin; p < panel_end; ++p) {
-    run(job.w.panel(p), job.x, out);
-    const std::size_t first = p * kPanelOutputs;
-    const std::size_t count = std::min(kPanelOutputs, job.w.rows - first);
-    for (std::size_t t = 0; t < job.x.rows; ++t) {
-      const float* from = out + t * kPanelOutputs;
-      float* to = job.y.row(t) + first;
-      for (std::size_t n = 0; n < count; ++n) {
-        to[n] = job.bias == nullptr ? from[n] : from[n] + job.bias[first + n];
-      }
+    for (std::size_t row = 0; row < job.x.rows; row += kGemvRows) {
+      const std::size_t rows = std::min(kGemvRows, job.x.rows - row);
+      const ConstMatrix x{job.x.row(row), rows, job.x.cols, job.x.stride};
+      decoder.gemv[rows - 1](job.w.panel(p), x, out);
+      store_panel(job, p, row, rows, out);
     }
   }
 }
@@ -263,7 +274,8 @@ void decode_row(const PanelWeight& w, std::size_t row, float* out) {
 }  // namespace
 
 LinearKernels make_linear_kernels() {
-  return {.gemv_rows = kGemvRows,
+  // Twice kGemvRows read each panel twice, the second time from the cache.
+  return {.gemv_rows = 2 * kGemvRows,
           .block_rows = kMicroRows,
           .tile_bytes = kTileK * kMicroCols * sizeof(float),
           .gemv = &gemv,

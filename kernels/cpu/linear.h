@@ -17,9 +17,9 @@ struct LinearJob {
   Matrix y;
 };
 
-/// Few rows go through `gemv`, which streams each byte of the weight once and decodes it in
-/// registers. Many rows go through pack and gemm, which decode a tile of the weight into the cache
-/// and use it for all rows. Both give the same bits.
+/// Few rows go through `gemv`, which streams the weight once and decodes it in registers. Many rows
+/// go through pack and gemm, which decode a tile of the weight into the cache and use it for all
+/// rows. Both give the same bits.
 struct LinearKernels {
   std::size_t gemv_rows;   // most rows of gemv
   std::size_t block_rows;  // rows of x that pack lays side by side

@@ -1,56 +1,94 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include "common/error.h"
 #include "hwy/cache_control.h"
 
 namespace varve {
 namespace {
 
-// About 20 microseconds: longer than the gap between two jobs of a step, shorter than a time slice.
+// The state in one word, so that entering a job and closing it cannot cross: how many workers are
+// inside, whether the job is open to more, and which job it is.
+constexpr std::uint32_t kInside = (1U << 10U) - 1;
+constexpr std::uint32_t kOpen = 1U << 10U;
+constexpr std::uint32_t kEpoch = ~(kInside | kOpen);
+constexpr std::uint32_t kOneEpoch = 1U << 11U;
+
+// Some microseconds: longer than the gap between two jobs of a step, shorter than a time slice.
 constexpr int kSpins = 500;
 
-// Returns once `value` differs from `old`.
-void wait_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+// Returns the state once it satisfies `condition`.
+template <class Condition>
+std::uint32_t await(const std::atomic<std::uint32_t>& state, const Condition& condition) {
   for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
+    const std::uint32_t now = state.load(std::memory_order_acquire);
+    if (condition(now)) return now;
     hwy::Pause();
   }
-  value.wait(old, std::memory_order_acquire);
+  for (;;) {
+    const std::uint32_t now = state.load(std::memory_order_acquire);
+    if (condition(now)) return now;
+    state.wait(now, std::memory_order_acquire);
+  }
 }
 
 }  // namespace
 
 ThreadPool::ThreadPool(std::size_t threads) {
+  VARVE_CHECK(threads >= 1 && threads <= kInside, "{} threads", threads);
   for (std::size_t thread = 1; thread < threads; ++thread) {
     workers_.emplace_back([this, thread] { serve(thread); });
   }
 }
 
 ThreadPool::~ThreadPool() {
-  job_ = {};
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
+  open({});
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(Job job) {
-  if (workers_.empty()) return job.call(job.context, 0);
-  job_ = job;
-  running_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
+void ThreadPool::run(Job job, std::size_t pieces) {
+  next_.store(0, std::memory_order_relaxed);
+  if (workers_.empty() || pieces <= 1) return job.call(job.context, 0);
+  open(job);
   job.call(job.context, 0);
-  for (std::uint32_t left; (left = running_.load(std::memory_order_acquire)) != 0;) {
-    wait_change(running_, left);
-  }
+  close();
+}
+
+void ThreadPool::open(Job job) {
+  job_ = job;
+  // The job before is closed and nobody is inside, so no other thread writes the state.
+  const std::uint32_t before = state_.load(std::memory_order_relaxed);
+  state_.store(((before & kEpoch) + kOneEpoch) | kOpen, std::memory_order_release);
+  state_.notify_all();
+}
+
+void ThreadPool::close() {
+  state_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  await(state_, [](std::uint32_t now) { return (now & kInside) == 0; });
 }
 
 void ThreadPool::serve(std::size_t thread) {
-  for (std::uint32_t seen = 0;; ++seen) {
-    wait_change(epoch_, seen);
+  for (std::uint32_t seen = 0;;) {
+    const std::uint32_t now =
+        await(state_, [seen](std::uint32_t state) { return (state & kEpoch) != seen; });
+    seen = now & kEpoch;
+    if (!join(seen)) continue;
     if (job_.call == nullptr) return;
     job_.call(job_.context, thread);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+    leave();
   }
+}
+
+bool ThreadPool::join(std::uint32_t epoch) {
+  std::uint32_t now = state_.load(std::memory_order_relaxed);
+  do {
+    if ((now & kOpen) == 0 || (now & kEpoch) != epoch) return false;
+  } while (!state_.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel));
+  return true;
+}
+
+void ThreadPool::leave() {
+  const std::uint32_t before = state_.fetch_sub(1, std::memory_order_acq_rel);
+  if ((before & kOpen) == 0 && (before & kInside) == 1) state_.notify_all();
 }
 
 }  // namespace varve

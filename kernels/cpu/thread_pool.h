@@ -1,7 +1,10 @@
-// Threads of one Ops. The caller is thread 0. Work is handed out without allocation; between jobs
-// the threads spin for some microseconds and then sleep, because several ranks may share a machine.
+// Threads of one Ops. The caller is thread 0. A job is a number of pieces; whoever is free takes
+// the next one, and a job ends when its pieces are done, not when every thread has seen it. So a
+// thread that the system keeps from running (several ranks may share a machine) holds up nobody.
+// Between jobs the threads spin for some microseconds and then sleep. Nothing allocates.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -19,35 +22,32 @@ class ThreadPool {
 
   std::size_t size() const { return workers_.size() + 1; }
 
-  /// work(thread) once on every thread; returns when all are done. Work must not throw.
-  template <class Work>
-  void run(const Work& work) {
-    run({[](const void* context, std::size_t thread) {
-           (*static_cast<const Work*>(context))(thread);
-         },
-         &work});
-  }
-
-  /// work(begin, end, thread) over contiguous shares of [0, count).
-  template <class Work>
-  void split(std::size_t count, const Work& work) {
-    run([&](std::size_t thread) {
-      const std::size_t begin = count * thread / size();
-      const std::size_t end = count * (thread + 1) / size();
-      if (begin < end) work(begin, end, thread);
-    });
-  }
-
-  /// work(index, thread) for every index of [0, count), in whichever order threads get to them.
+  /// work(index, thread) for every index of [0, count), each on some thread; returns when all are
+  /// done. No two pieces run on one thread at a time. Work must not throw.
   template <class Work>
   void each(std::size_t count, const Work& work) {
-    next_.store(0, std::memory_order_relaxed);
-    run([&](std::size_t thread) {
+    const auto take_all = [&](std::size_t thread) {
       for (;;) {
         const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
         if (index >= count) return;
         work(index, thread);
       }
+    };
+    run({[](const void* context, std::size_t thread) {
+           (*static_cast<const decltype(take_all)*>(context))(thread);
+         },
+         &take_all},
+        count);
+  }
+
+  /// work(begin, end, thread) over ranges that cover [0, count), a few for each thread.
+  template <class Work>
+  void split(std::size_t count, const Work& work) {
+    const std::size_t pieces = workers_.empty() ? 1 : 4 * size();
+    const std::size_t piece = (count + pieces - 1) / pieces;
+    if (piece == 0) return;
+    each((count + piece - 1) / piece, [&](std::size_t index, std::size_t thread) {
+      work(index * piece, std::min((index + 1) * piece, count), thread);
     });
   }
 
@@ -57,13 +57,16 @@ class ThreadPool {
     const void* context = nullptr;
   };
 
-  void run(Job job);
+  void run(Job job, std::size_t pieces);
+  void open(Job job);
+  void close();
   void serve(std::size_t thread);
+  bool join(std::uint32_t epoch);
+  void leave();
 
-  Job job_;                                // of the current epoch; empty: stop
-  std::atomic<std::uint32_t> epoch_{0};    // counts jobs
-  std::atomic<std::uint32_t> running_{0};  // workers that are not done with the current job
-  std::atomic<std::size_t> next_{0};       // first index that nobody took (each)
+  Job job_;                              // of the open epoch; empty: stop
+  std::atomic<std::uint32_t> state_{0};  // epoch, open, workers inside: see thread_pool.cc
+  std::atomic<std::size_t> next_{0};     // first piece that nobody took
   std::vector<std::thread> workers_;
 };
 

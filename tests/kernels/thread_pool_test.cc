@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -11,14 +13,14 @@ namespace {
 
 class ThreadPoolTest : public testing::TestWithParam<std::size_t> {};
 
-TEST_P(ThreadPoolTest, RunsEveryThreadOnce) {
+TEST_P(ThreadPoolTest, NoTwoPiecesShareAThread) {
   ThreadPool pool(GetParam());
   ASSERT_EQ(pool.size(), GetParam());
-  std::vector<int> runs(pool.size());
+  std::vector<int> sums(pool.size());  // unguarded: the thread sanitizer would see a second writer
   for (int round = 0; round < 200; ++round) {
-    pool.run([&](std::size_t thread) { ++runs[thread]; });
+    pool.each(10, [&](std::size_t, std::size_t thread) { ++sums[thread]; });
   }
-  EXPECT_EQ(runs, std::vector<int>(pool.size(), 200));
+  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), 0), 2000);
 }
 
 TEST_P(ThreadPoolTest, SplitCoversEveryIndexOnce) {
@@ -42,14 +44,28 @@ TEST_P(ThreadPoolTest, EachCoversEveryIndexOnce) {
   }
 }
 
+// A piece that waits for another one ends only if threads that had gone to sleep come to help.
 TEST_P(ThreadPoolTest, WakesThreadsThatFellAsleep) {
   ThreadPool pool(GetParam());
-  std::vector<int> runs(pool.size());
   for (int round = 0; round < 3; ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    pool.run([&](std::size_t thread) { ++runs[thread]; });
+    std::atomic<std::size_t> arrived{0};
+    pool.each(pool.size(), [&](std::size_t, std::size_t) {
+      arrived.fetch_add(1);
+      while (arrived.load() < pool.size()) std::this_thread::yield();
+    });
+    EXPECT_EQ(arrived.load(), pool.size());
   }
-  EXPECT_EQ(std::accumulate(runs.begin(), runs.end(), 0), 3 * static_cast<int>(pool.size()));
+}
+
+TEST_P(ThreadPoolTest, ResultsAreVisibleToTheCaller) {
+  ThreadPool pool(GetParam());
+  std::vector<std::size_t> squares(257);
+  for (std::size_t round = 1; round < 300; ++round) {
+    pool.each(squares.size(), [&](std::size_t i, std::size_t) { squares[i] = i * i + round; });
+    ASSERT_EQ(squares[256], 256 * 256 + round);
+    ASSERT_EQ(squares[1], 1 + round);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, ThreadPoolTest, testing::Values(1, 2, 3, 8));
