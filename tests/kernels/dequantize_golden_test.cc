@@ -22,7 +22,8 @@ bool decodes_exactly(const std::string& backend, DType dtype) {
 }
 
 TEST_P(DequantizeGoldenTest, EmbeddingARowGivesItsValues) {
-  const auto& [backend, dtype] = GetParam();
+  const std::string backend = std::get<0>(GetParam());
+  const DType dtype = std::get<1>(GetParam());
   const DTypeInfo& info = dtype_info(dtype);
   const Golden golden =
       Golden::load(golden_folder() / "dequantize" / (std::string(info.name) + ".safetensors"));
