@@ -52,6 +52,13 @@ struct Family {
                                         LayerTensors& tensors);
 };
 
+/// Family::load of a layer that is made of (layer, config, tensors).
+template <class Layer>
+std::unique_ptr<DecoderLayer> load_layer(std::size_t layer, const ModelConfig& config,
+                                         LayerTensors& tensors) {
+  return std::make_unique<Layer>(layer, config, tensors);
+}
+
 extern const Family kLlama;
 extern const Family kMistral;
 extern const Family kQwen2;

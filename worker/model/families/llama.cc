@@ -42,13 +42,8 @@ class LlamaLayer : public DecoderLayer {
   GatedMlp mlp_;
 };
 
-std::unique_ptr<DecoderLayer> load(std::size_t layer, const ModelConfig& config,
-                                   LayerTensors& tensors) {
-  return std::make_unique<LlamaLayer>(layer, config, tensors);
-}
-
 }  // namespace
 
-const Family kLlama = {.name = "llama", .load = load};
+const Family kLlama = {.name = "llama", .load = load_layer<LlamaLayer>};
 
 }  // namespace varve

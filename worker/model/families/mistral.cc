@@ -41,13 +41,8 @@ class MistralLayer : public DecoderLayer {
   GatedMlp mlp_;
 };
 
-std::unique_ptr<DecoderLayer> load(std::size_t layer, const ModelConfig& config,
-                                   LayerTensors& tensors) {
-  return std::make_unique<MistralLayer>(layer, config, tensors);
-}
-
 }  // namespace
 
-const Family kMistral = {.name = "mistral", .load = load};
+const Family kMistral = {.name = "mistral", .load = load_layer<MistralLayer>};
 
 }  // namespace varve

@@ -45,13 +45,8 @@ class Qwen2Layer : public DecoderLayer {
   GatedMlp mlp_;
 };
 
-std::unique_ptr<DecoderLayer> load(std::size_t layer, const ModelConfig& config,
-                                   LayerTensors& tensors) {
-  return std::make_unique<Qwen2Layer>(layer, config, tensors);
-}
-
 }  // namespace
 
-const Family kQwen2 = {.name = "qwen2", .load = load};
+const Family kQwen2 = {.name = "qwen2", .load = load_layer<Qwen2Layer>};
 
 }  // namespace varve

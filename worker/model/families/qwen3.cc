@@ -47,13 +47,8 @@ class Qwen3Layer : public DecoderLayer {
   GatedMlp mlp_;
 };
 
-std::unique_ptr<DecoderLayer> load(std::size_t layer, const ModelConfig& config,
-                                   LayerTensors& tensors) {
-  return std::make_unique<Qwen3Layer>(layer, config, tensors);
-}
-
 }  // namespace
 
-const Family kQwen3 = {.name = "qwen3", .load = load};
+const Family kQwen3 = {.name = "qwen3", .load = load_layer<Qwen3Layer>};
 
 }  // namespace varve
