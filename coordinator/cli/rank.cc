@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstdio>
+#include <cstdlib>
 
 #include "common/host_name.h"
 #include "common/plan/report.h"
@@ -23,21 +25,17 @@ using std::chrono::milliseconds;
 constexpr milliseconds kBootstrapLimit = std::chrono::minutes(10);
 constexpr milliseconds kGoodbyeLimit = std::chrono::seconds(10);
 
-PhaseReport phase_report(const PhaseTimes& t) {
-  return {t.steps, t.rows, t.elapsed_ns, t.busy_ns, t.receive_ns, t.send_ns};
-}
-
 RankReport rank_report(const Worker& worker, Communicator& comm, const Orders& orders,
                        const std::string& host) {
-  const ActualBytes bytes = worker.bytes();
+  const StageTimes times = worker.times();
   RankReport report;
   report.rank = static_cast<std::uint32_t>(comm.rank());
   report.host = host;
   report.backend = worker.backend();
   report.layers = orders.stages[report.rank];
-  report.bytes = {bytes.weights, bytes.kv_peak, bytes.workspace, bytes.channel};
-  report.prefill = phase_report(worker.times().prefill);
-  report.decode = phase_report(worker.times().decode);
+  report.bytes = worker.bytes();
+  report.prefill = times.prefill;
+  report.decode = times.decode;
   report.peak_resident_bytes = peak_resident_bytes();
   const Traffic traffic = comm.traffic();
   for (std::size_t i = 0; i < traffic.by_tag.size(); ++i) {
@@ -191,6 +189,19 @@ int coordinate(Communicator& comm, ProcessEnd& end, const PreparedJob& prepared,
   if (const auto verdict = server.finish(kGoodbyeLimit)) code = static_cast<int>(verdict->code);
   end.set_server(nullptr);
   return code;
+}
+
+// Ranks on this host as far as the launcher says; else all of them.
+std::size_t local_ranks(std::size_t ranks) {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr) continue;
+    const std::string_view text(value);
+    std::size_t local = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), local);
+    if (parsed.ec == std::errc() && local >= 1 && local <= ranks) return local;
+  }
+  return ranks;
 }
 
 int run_first_rank(Communicator& comm, const std::function<PreparedJob()>& prepare,

@@ -3,9 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 
 #include "common/io/sha256.h"
@@ -30,18 +28,6 @@ std::vector<double> busy_shares(const std::vector<RankStatus>& ranks) {
         s.elapsed_ns == 0 ? 0 : static_cast<double>(s.busy_ns) / static_cast<double>(s.elapsed_ns));
   }
   return shares;
-}
-
-std::size_t local_ranks(std::size_t ranks) {
-  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
-    const char* value = std::getenv(variable);
-    if (value == nullptr) continue;
-    const std::string_view text(value);
-    std::size_t local = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), local);
-    if (parsed.ec == std::errc() && local >= 1 && local <= ranks) return local;
-  }
-  return ranks;
 }
 
 RunRecord::RunRecord(const PreparedJob& job, const Plan& plan, const OutputPaths& paths)

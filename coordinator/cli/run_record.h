@@ -34,7 +34,5 @@ class RunRecord {
 std::string utc_now();
 /// By rank: which part of its time a stage computes.
 std::vector<double> busy_shares(const std::vector<RankStatus>& ranks);
-/// Ranks on this host as far as the launcher says; else all of them.
-std::size_t local_ranks(std::size_t ranks);
 
 }  // namespace varve

@@ -8,8 +8,8 @@ namespace varve {
 
 enum class Tag : std::uint8_t {
   // Start-up, rank 0 -> all and back.
-  kBootstrap,  // address and launch token of the control server
-  kPlan,       // job, plan
+  kBootstrap,  // where the control server is, and the orders
+  kPlan,       // this rank holds what the plan gave it
 
   // The activation channel, stage s -> s + 1; credits come back.
   kStepHeader,

@@ -180,7 +180,7 @@ void Stage::record(const Step& step, std::chrono::steady_clock::time_point begin
   const std::uint64_t receive_ns = result_wait_ns_ + (inlet_ ? inlet_->wait_ns() : 0);
   const std::uint64_t send_ns = outlet_ ? outlet_->wait_ns() : 0;
   if (step.kind == StepKind::kRows) {
-    PhaseTimes& phase = is_decode(step) ? times_.decode : times_.prefill;
+    PhaseReport& phase = is_decode(step) ? times_.decode : times_.prefill;
     ++phase.steps;
     phase.rows += row_count(step);
     phase.elapsed_ns += static_cast<std::uint64_t>(

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/plan/report.h"
 #include "common/wire/control.h"
 #include "common/wire/step.h"
 #include "worker/cache/stage_cache.h"
@@ -18,19 +19,10 @@
 
 namespace varve {
 
-/// Where the time of one phase went. A step whose rows all sample is decode, every other prefill.
-struct PhaseTimes {
-  std::uint64_t steps = 0;
-  std::uint64_t rows = 0;
-  std::uint64_t elapsed_ns = 0;
-  std::uint64_t busy_ns = 0;     // computing
-  std::uint64_t receive_ns = 0;  // waiting for a step or for tokens
-  std::uint64_t send_ns = 0;     // waiting for a credit
-};
-
+/// A step whose rows all sample is decode, every other prefill.
 struct StageTimes {
-  PhaseTimes prefill;
-  PhaseTimes decode;
+  PhaseReport prefill;
+  PhaseReport decode;
 };
 
 /// What others want to know of a running stage. Called from the stage's thread; must not block.

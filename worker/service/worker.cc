@@ -40,12 +40,12 @@ void Worker::run(StepSource* source, StageHooks hooks) {
   stage_->run();
 }
 
-ActualBytes Worker::bytes() const {
-  ActualBytes bytes;
+Footprint Worker::bytes() const {
+  Footprint bytes;
   bytes.weights = stage_model_->weight_bytes();
   bytes.workspace = stage_model_->workspace_bytes();
   if (stage_) {
-    bytes.kv_peak = stage_->ledger().peak();
+    bytes.kv = stage_->ledger().peak();
     bytes.channel = stage_->channel_bytes();
   }
   return bytes;

@@ -12,15 +12,6 @@
 
 namespace varve {
 
-/// Bytes that a rank holds, by the same lines as common/plan's Footprint, counted where they were
-/// allocated.
-struct ActualBytes {
-  std::size_t weights = 0;
-  std::size_t kv_peak = 0;
-  std::size_t workspace = 0;
-  std::size_t channel = 0;
-};
-
 class Worker {
  public:
   /// Loads this rank's layers. Errors name the file. `comm` must outlive this.
@@ -31,7 +22,8 @@ class Worker {
 
   std::string backend() const { return ops_->describe(); }
   StageTimes times() const { return stage_ ? stage_->times() : StageTimes{}; }
-  ActualBytes bytes() const;
+  /// Counted where they were allocated; kv at its peak.
+  Footprint bytes() const;
 
  private:
   LayerRange layers() const;
