@@ -1,13 +1,16 @@
 // The machines that a job runs on: what is the same for every job there. Read from YAML:
 //
-//   backend: auto                 # auto, cpu, reference, cuda
-//   transport: auto               # auto, mpi, threads (ranks as threads of one process)
-//   ranks: 2                      # for threads, and to plan without mpirun; mpirun's count
-//   otherwise threads: auto                 # per rank layers: auto                  # or ["0:15",
-//   "15:30"], or "0:15,15:30": one A:B per rank, B not in it memory: auto                  # limit
-//   per rank, such as 24GiB; auto is what the machine has in_flight: 2                  # most
-//   steps under way between two ranks control: {port: 0, interface: ""}   # of rank 0; 0 and "" are
-//   chosen at start deadlines: {start: 60s, peer: 10s, step: 10min}
+// clang-format off
+//   backend: auto                # auto, cpu, reference, cuda
+//   transport: auto              # auto, mpi, threads (ranks as threads of one process)
+//   ranks: 2                     # for threads, and to plan without mpirun; otherwise mpirun's count
+//   threads: auto                # per rank
+//   layers: auto                 # or ["0:15", "15:30"], or "0:15,15:30": one A:B per rank, B not in it
+//   memory: auto                 # limit per rank, such as 24GiB; auto is what the machine has
+//   in_flight: 2                 # most steps under way between two ranks
+//   control: {port: 0, interface: ""}  # of rank 0; 0 and "" are chosen at start
+//   deadlines: {start: 60s, peer: 10s, step: 10min}
+// clang-format on
 //
 // Every key is optional.
 #pragma once

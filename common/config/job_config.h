@@ -1,9 +1,9 @@
 // A job: which questions to ask about which document, of which model. Read from YAML:
 //
+// clang-format off
 //   name: report                      # default: the file's name without .yaml
-//   model: {path: m.gguf}             # a GGUF file or a Hugging Face folder; or just  model:
-//   m.gguf document: report.txt              # or [a.txt, b.txt], or {files: [...], glob:
-//   "part-*.txt"}
+//   model: {path: m.gguf}             # a GGUF file or a Hugging Face folder; or just `model: m.gguf`
+//   document: report.txt              # or [a.txt, b.txt], or {files: [...], glob: "part-*.txt"}
 //                                     # (the files first), or {text: "..."}
 //   questions:                        # at least one
 //     - What changed in 2024?         # id: q1, q2, ... by its place in the whole list
@@ -15,6 +15,7 @@
 //   decode: {parallel: auto}          # questions that decode at the same time
 //   cache: {policy: full, dtype: f16} # f16, bf16, f32
 //   output: {dir: out, overwrite: true}
+// clang-format on
 //
 // Relative paths start from the job file's folder, those given by an override ("--set") from the
 // working folder; ~ is the home folder. Only model, document and questions are required.
