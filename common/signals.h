@@ -2,8 +2,7 @@
 // instead of as interruptions of whatever ran.
 //
 // What the program does with them (the composition root does it, with the pieces named here):
-//   - When a rank has died, mpirun ends the survivors with SIGTERM, and a second later with
-//   SIGKILL.
+//   - mpirun sends the survivors of a dead rank SIGTERM, and SIGKILL a second later.
 //     So SIGTERM is often the echo of a failure and not the cause. Rank 0 hands it to
 //     ControlServer::interrupt(kTerminated), which looks for a lost rank for 300 ms more (verdict
 //     5) before it takes the signal for the reason (143). The other ranks hand it to
