@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -58,6 +59,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     bytes_ = std::exchange(other.bytes_, {});
   }
   return *this;
+}
+
+bool MappedFile::holds(const void* address) const {
+  const auto* begin = bytes_.data();
+  const std::less<const void*> before;
+  return !before(address, begin) && before(address, begin + bytes_.size());
 }
 
 void MappedFile::advise(Access access, std::span<const std::byte> part) const {

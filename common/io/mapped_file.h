@@ -27,6 +27,8 @@ class MappedFile {
 
   /// Never empty; page-aligned.
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// Whether `address` lies in bytes().
+  bool holds(const void* address) const;
 
   /// Tells the kernel how `part`, which must lie in bytes(), will be used. A hint: never fails.
   void advise(Access access, std::span<const std::byte> part) const;

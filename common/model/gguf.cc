@@ -273,6 +273,12 @@ std::unique_ptr<GgufFile> GgufFile::from_bytes(std::span<const std::byte> bytes,
   return std::unique_ptr<GgufFile>(new GgufFile(std::nullopt, bytes, std::move(path)));
 }
 
+void GgufFile::release(const TensorEntry& tensor) const {
+  if (!mapping_) return;
+  mapping_->advise(MappedFile::Access::kDontNeed,
+                   {static_cast<const std::byte*>(tensor.data), tensor.bytes});
+}
+
 std::string GgufFile::describe(std::string_view) const {
   return path_;
 }

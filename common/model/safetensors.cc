@@ -123,6 +123,14 @@ const TensorEntry* SafetensorsFile::find(std::string_view name) const {
   return index_.find(name);
 }
 
+void SafetensorsFile::release(const TensorEntry& tensor) const {
+  for (const MappedFile& mapping : mappings_) {
+    if (!mapping.holds(tensor.data)) continue;
+    mapping.advise(MappedFile::Access::kDontNeed,
+                   {static_cast<const std::byte*>(tensor.data), tensor.bytes});
+  }
+}
+
 std::string SafetensorsFile::describe(std::string_view name) const {
   const auto found = shard_of_.find(name);
   return found == shard_of_.end() ? path_ : found->second;

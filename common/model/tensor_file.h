@@ -28,6 +28,9 @@ class TensorFile {
   virtual const std::vector<TensorEntry>& tensors() const = 0;
   /// nullptr if there is none of that name.
   virtual const TensorEntry* find(std::string_view name) const = 0;
+  /// Gives back the memory that holds the pages of a tensor, for one who has copied it and is done.
+  /// A hint: whoever reads the tensor again gets its bytes from the file again.
+  virtual void release(const TensorEntry& tensor) const = 0;
   /// For error messages: the file (or directory) and, where sharded, the shard of `name`.
   virtual std::string describe(std::string_view name) const = 0;
 };

@@ -95,7 +95,10 @@ const TensorEntry& LayerTensors::find(std::string_view role, std::span<const std
 
 Weight LayerTensors::matrix(std::string_view role, std::size_t rows, std::size_t cols) {
   const TensorEntry& entry = find(role, std::array{rows, cols});
-  return ops_.prepare({entry.data, entry.dtype, rows, cols});
+  Weight weight = ops_.prepare({entry.data, entry.dtype, rows, cols});
+  // A backend that made a copy never looks at the file again: one copy in memory is enough.
+  if (weight.storage.bytes() > 0) files_.tensors->release(entry);
+  return weight;
 }
 
 Weight LayerTensors::vector(std::string_view role, std::size_t size) {
@@ -107,6 +110,7 @@ Weight LayerTensors::vector(std::string_view role, std::size_t size) {
   auto* data = decoded.storage.as<float>();
   ops_.embed(std::array{std::int32_t{0}}, stored, Matrix{data, 1, size, size});
   decoded.view = {data, DType::kF32, 1, size};
+  files_.tensors->release(entry);
   return decoded;
 }
 

@@ -13,7 +13,9 @@ namespace varve {
 
 /// Reads weights of one layer, or of the model itself (layer absent), from an open model. Keeps
 /// count of what was asked for: `expect_all_used` refuses a layer that holds a tensor which its
-/// family does not know, because ignoring it would give wrong answers silently.
+/// family does not know, because ignoring it would give wrong answers silently. Pages of the file
+/// are given back as soon as the backend has copied them, so loading holds one tensor twice at
+/// most.
 class LayerTensors {
  public:
   LayerTensors(const ModelFiles& files, Ops& ops, std::optional<std::size_t> layer);

@@ -60,6 +60,16 @@ TEST(MappedFile, AdviceKeepsTheBytes) {
   EXPECT_THROW(file.advise(kRandom, std::span(&elsewhere, 1)), std::logic_error);
 }
 
+TEST(MappedFile, KnowsItsOwnBytes) {
+  const TempFolder folder;
+  write_file(folder / "f", as_bytes("abc"));
+  const MappedFile file(folder / "f");
+  EXPECT_TRUE(file.holds(file.bytes().data()));
+  EXPECT_TRUE(file.holds(file.bytes().data() + 2));
+  EXPECT_FALSE(file.holds(file.bytes().data() + 3));
+  EXPECT_FALSE(file.holds(&folder));
+}
+
 TEST(MappedFile, SaysWhyAFileCannotBeRead) {
   const TempFolder folder;
   const std::string base = folder.path().string();

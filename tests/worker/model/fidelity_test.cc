@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <functional>
 #include <thread>
 
+#include "tests/support/gguf_writer.h"
 #include "tests/support/golden.h"
+#include "tests/support/temp_folder.h"
 #include "worker/cache/stage_cache.h"
 #include "worker/model/stage_model.h"
 
@@ -125,6 +129,33 @@ INSTANTIATE_TEST_SUITE_P(Golden, TinyModels,
                                   (c.file.empty() ? "_hf_" : "_" + c.file.substr(0, 3) + "_") +
                                   std::get<1>(test.param);
                          });
+
+// The file with 64 bytes, a multiple of its alignment, of metadata more: a window of 16.
+std::vector<std::byte> with_window(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  constexpr std::size_t kCount =
+      16;  // where the number of entries stands, the last of the preamble
+  std::uint64_t count = 0;
+  std::memcpy(&count, &bytes.at(kCount), sizeof count);
+  count += 2;
+  std::memcpy(&bytes.at(kCount), &count, sizeof count);
+  ByteBuffer more;
+  more.put_string("llama.attention.sliding_window").put(gguf_number<std::uint32_t>()).put(16U);
+  more.put_string("test.").put(gguf_number<std::uint8_t>()).put(std::uint8_t{0});
+  EXPECT_EQ(more.bytes().size(), 64U);
+  bytes.insert(kCount + sizeof count, reinterpret_cast<const char*>(more.bytes().data()), 64);
+  const auto view = std::as_bytes(std::span(bytes));
+  return {view.begin(), view.end()};
+}
+
+TEST(MistralAsLlama, KeepsTheWindowThatItsGgufFileNames) {
+  const auto folder = golden_folder() / "models/mistral";
+  const Golden golden = Golden::load(folder / "reference.safetensors");
+  const TempFolder scratch;
+  write_file(scratch / "m.gguf", with_window(folder / "f16.gguf"));
+  EXPECT_LT(largest_difference((scratch / "m.gguf").string(), "reference", golden, "logits"), 1e-4);
+}
 
 // log(sum(exp(x))) in double.
 double log_sum_exp(std::span<const double> x) {
