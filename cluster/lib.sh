@@ -34,18 +34,25 @@ install_packages() {
     --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# build_tree FOLDER CMAKE_ARGS...: configures once, then builds what changed.
+# build_tree FOLDER CMAKE_ARGS... [-- TARGETS...]: configures, then builds what changed.
 build_tree() {
-  local folder=$1
+  local folder=$1 options=()
   shift
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+  [ $# -eq 0 ] || shift
   mkdir -p "$folder"
-  cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@" \
+  cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "${options[@]}" \
     >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; die "cmake failed"; }
-  cmake --build "$folder" -- --quiet || die "the build failed"
+  local begin=$SECONDS
+  cmake --build "$folder" --target "${@:-all}" -- --quiet || die "the build failed"
+  echo "$folder built in $((SECONDS - begin)) s"
 }
 
 # check_sha256 FILE SUM
 check_sha256() { echo "$2  $1" | sha256sum --check --status; }
+
+# Two clones of the project share what the compiler cache knows.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 
 # Open MPI refuses to start as root, and more ranks than cores, unless told.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

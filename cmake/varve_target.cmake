@@ -18,11 +18,6 @@ if(VARVE_SANITIZE)
   add_link_options(-fsanitize=${VARVE_SANITIZE})
 endif()
 
-if(VARVE_FUZZ)
-  # Coverage for the fuzzers to steer by; tests/fuzz links the engine.
-  add_compile_options(-fsanitize=fuzzer-no-link)
-endif()
-
 # varve_library(NAME SOURCES ... DEPENDS ...): a static library called varve_NAME.
 function(varve_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
@@ -40,6 +35,11 @@ function(varve_options target)
   endif()
 endfunction()
 
+# tests_LABEL builds the tests that carry that label.
+foreach(label unit threads mpi slow)
+  add_custom_target(tests_${label})
+endforeach()
+
 # varve_test(NAME LABEL l SOURCES ... DEPENDS ...): one GoogleTest binary, one ctest entry per file.
 function(varve_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPENDS" ${ARGN})
@@ -49,6 +49,7 @@ function(varve_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
+  add_dependencies(tests_${ARG_LABEL} ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
   target_compile_definitions(${name} PRIVATE VARVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
@@ -67,6 +68,7 @@ function(varve_mpi_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} varve_test_mpi_main GTest::gmock GTest::gtest)
   target_compile_definitions(${name} PRIVATE VARVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     VARVE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  add_dependencies(tests_${ARG_LABEL} ${name})
   foreach(np ${ARG_NP})
     varve_mpi_run(${name} NP ${np} LABEL ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
   endforeach()
