@@ -72,6 +72,8 @@ class GgufConfigReader {
     c.context = fields_.size("context_length", config_limits::kContext);
     c.vocab = vocab();
     c.norm_eps = fields_.positive("attention.layer_norm_rms_epsilon", config_limits::kNormEps);
+    // For a llama too: converters leave the window of a Mistral out, so a file that has one means
+    // it.
     c.sliding_window = fields_.optional_size("attention.sliding_window", config_limits::kContext);
     c.tied_embeddings = file_.find("output.weight") == nullptr;
     read_heads(c);

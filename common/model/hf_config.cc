@@ -165,13 +165,15 @@ class HfConfigReader {
     c.llama3_scaling = s;
   }
 
-  // transformers ignores the size unless use_sliding_window is set (qwen2, qwen3), and has one of
-  // 4096 for a mistral whose file says nothing (one that says null has none).
+  // transformers knows no window for a llama, whatever the file says; ignores the size unless
+  // use_sliding_window is set (qwen2, qwen3); and has one of 4096 for a mistral whose file says
+  // nothing (one that says null has none).
   std::optional<std::size_t> sliding_window(const ModelConfig& c) {
     std::optional<std::size_t> window =
         fields_.optional_size("sliding_window", config_limits::kContext);
     if (c.family == "mistral" && !source_.has("sliding_window")) window = 4096;
     const bool in_use =
+        c.family != "llama" &&
         fields_.boolean("use_sliding_window").value_or(!c.family.starts_with("qwen"));
     if (!in_use) window = std::nullopt;
     const json* types = source_.find("layer_types");

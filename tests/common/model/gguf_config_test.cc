@@ -112,6 +112,11 @@ TEST(GgufConfig, AbsentKeysHaveTheirDefaults) {
   EXPECT_EQ(read(keys).name, "file name");
 }
 
+TEST(GgufConfig, ALlamaMayHaveAWindow) {
+  const ModelConfig c = read(with({{"llama.attention.sliding_window", 100U}}));
+  EXPECT_THAT(c.sliding_window, Optional(100U));
+}
+
 TEST(GgufConfig, TensorsTellTiedEmbeddingsAndRopeFactors) {
   GgufWriter w = writer_of(usual());
   w.tensor("output.weight", {4, 96}, random_values(384, 1));

@@ -139,6 +139,10 @@ TEST(HfConfig, MistralHasAWindow) {
   EXPECT_THAT(read(config("", "", "mistral")).sliding_window, Optional(4096U));
 }
 
+TEST(HfConfig, LlamaHasNoWindowWhateverItsFileSays) {
+  EXPECT_EQ(read(config("\"sliding_window\": 64", "", "llama")).sliding_window, std::nullopt);
+}
+
 TEST(HfConfig, QwenHasAWindowIfItIsInUse) {
   const auto window = [](const std::string& more) {
     return read(config(more, "", "qwen2")).sliding_window;

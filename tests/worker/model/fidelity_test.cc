@@ -6,10 +6,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <thread>
 
+#include "common/io/regular_file.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/golden.h"
 #include "tests/support/temp_folder.h"
@@ -132,8 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, TinyModels,
 
 // The file with 64 bytes, a multiple of its alignment, of metadata more: a window of 16.
 std::vector<std::byte> with_window(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  std::string bytes = read_text_file(path, 1 << 20);
   constexpr std::size_t kCount =
       16;  // where the number of entries stands, the last of the preamble
   std::uint64_t count = 0;

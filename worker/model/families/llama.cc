@@ -1,5 +1,6 @@
 // Llama 2 and 3, SmolLM and their kin (arXiv 2302.13971): pre-norm, rotary positions, grouped
-// queries, a gated MLP, no biases.
+// queries, a gated MLP, no biases. GGUF files of this architecture hold Mistral as well, which may
+// have a sliding window.
 #include "worker/model/family.h"
 
 namespace varve {
@@ -27,7 +28,7 @@ class LlamaLayer : public DecoderLayer {
     ops.linear(s.h, wv_, {}, s.v);
     ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
     ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
-    context.attend(layer_, s.q, s.k, s.v, std::nullopt, s.o);
+    context.attend(layer_, s.q, s.k, s.v, config.sliding_window, s.o);
     ops.linear(s.o.out, wo_, {}, s.h);
     ops.add(s.h, x);
 
@@ -44,6 +45,6 @@ class LlamaLayer : public DecoderLayer {
 
 }  // namespace
 
-const Family kLlama = {.name = "llama", .load = load_layer<LlamaLayer>};
+constinit const Family kLlama = {.name = "llama", .load = load_layer<LlamaLayer>};
 
 }  // namespace varve

@@ -1,48 +1,10 @@
-// Mistral 7B (arXiv 2310.06825): Llama with attention limited to a sliding window of recent tokens.
+// Mistral 7B (arXiv 2310.06825): the layers of Llama. What tells them apart, attention limited to a
+// sliding window of recent tokens, is ModelConfig's to say.
 #include "worker/model/family.h"
 
 namespace varve {
-namespace {
 
-class MistralLayer : public DecoderLayer {
- public:
-  MistralLayer(std::size_t layer, const ModelConfig& c, LayerTensors& t)
-      : layer_(layer),
-        norm_(t.vector("attn_norm.weight", c.hidden)),
-        wq_(t.matrix("attn_q.weight", c.q_width(), c.hidden)),
-        wk_(t.matrix("attn_k.weight", c.kv_width(), c.hidden)),
-        wv_(t.matrix("attn_v.weight", c.kv_width(), c.hidden)),
-        wo_(t.matrix("attn_output.weight", c.hidden, c.q_width())),
-        mlp_(GatedMlp::load(c, t)) {}
-
-  void forward(const LayerContext& context, Matrix x) const override {
-    Ops& ops = context.ops;
-    const ModelConfig& config = context.config;
-    const LayerScratch& s = context.scratch;
-
-    ops.rms_norm(x, norm_, config.norm_eps, s.h);
-    ops.linear(s.h, wq_, {}, s.q);
-    ops.linear(s.h, wk_, {}, s.k);
-    ops.linear(s.h, wv_, {}, s.v);
-    ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
-    ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
-    context.attend(layer_, s.q, s.k, s.v, config.sliding_window, s.o);
-    ops.linear(s.o.out, wo_, {}, s.h);
-    ops.add(s.h, x);
-
-    mlp_.forward(context, x);
-  }
-
- private:
-  std::size_t layer_;
-  Weight norm_;          // [hidden]
-  Weight wq_, wk_, wv_;  // [Hq * D, hidden], [Hkv * D, hidden], [Hkv * D, hidden]
-  Weight wo_;            // [hidden, Hq * D]
-  GatedMlp mlp_;
-};
-
-}  // namespace
-
-const Family kMistral = {.name = "mistral", .load = load_layer<MistralLayer>};
+// kLlama is initialised at compile time, so the order among source files does not matter.
+const Family kMistral = {.name = "mistral", .load = kLlama.load};
 
 }  // namespace varve
