@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <limits>
@@ -254,6 +255,9 @@ MpiSession::MpiSession(MpiOptions options) {
   int initialized = 0;
   MPI_Initialized(&initialized);
   VARVE_CHECK(!initialized, "a second MPI session in one process");
+  // Open MPI writes to its TCP connections without MSG_NOSIGNAL: a peer that dies on another host
+  // would kill this process before it could say who was lost.
+  std::signal(SIGPIPE, SIG_IGN);
   int provided = 0;
   check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_SERIALIZED) {
