@@ -106,7 +106,9 @@ Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_
     options.cut = cluster.layers;
   }
   set_limit(cluster, local_ranks, options);
-  return make_plan(prepared.model.config(), prepared.model.bytes, demand, options);
+  Plan plan = make_plan(prepared.model.config(), prepared.model.bytes, demand, options);
+  plan.model_path = job.model.string();
+  return plan;
 }
 
 }  // namespace varve

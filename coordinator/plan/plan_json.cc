@@ -27,6 +27,7 @@ Json shape_json(const JobShape& shape) {
 
 std::string to_json(const Plan& plan) {
   Json json = {{"model", plan.model},
+               {"model_path", plan.model_path},
                {"layers", plan.layers},
                {"job", shape_json(plan.shape)},
                {"ranks", Json::array()},

@@ -48,6 +48,7 @@ struct RankPlan {
 
 struct Plan {
   std::string model;
+  std::string model_path;  // as the job names it; left empty by make_plan
   std::size_t layers = 0;
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
