@@ -97,8 +97,9 @@ void visit(A& a, StepResult& r) {
 class StepSource {
  public:
   virtual ~StepSource() = default;
-  /// The next step into `step`; false if none can be had before a result comes back. After kStop it
-  /// is not called again.
+  /// The next step into `step`; false if none can be had before a result comes back. A sequence
+  /// whose result is awaited is neither sampled again nor released. After kStop it is not called
+  /// again.
   virtual bool next(Step& step) = 0;
   /// The tokens of a step that sampled any, in step order.
   virtual void on_result(const StepResult& result) = 0;

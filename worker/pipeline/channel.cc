@@ -63,8 +63,9 @@ void Outlet::flush() {
   while (under_way_ > 0) reclaim_oldest();
 }
 
-Inlet::Inlet(Communicator& comm, int peer, std::chrono::milliseconds deadline)
-    : comm_(comm), peer_(peer), deadline_(deadline) {}
+Inlet::Inlet(Communicator& comm, int peer, std::size_t in_flight,
+             std::chrono::milliseconds deadline)
+    : comm_(comm), peer_(peer), deadline_(deadline), credits_(in_flight) {}
 
 Step Inlet::take_header() {
   const ScopedTimer timer(wait_ns_);
@@ -84,10 +85,22 @@ void Inlet::take_activations(const Step& step, Matrix into) {
 }
 
 void Inlet::give_credit(std::uint64_t step) {
-  if (credit_pending_) comm_.wait(credit_send_, {deadline_, "a credit to leave"});
-  credit_ = step;
-  credit_send_ = comm_.send(bytes_of(credit_), peer_, Tag::kCredit);
-  credit_pending_ = true;
+  if (under_way_ == credits_.size()) reclaim_oldest();
+  Credit& credit = credits_[next_];
+  next_ = (next_ + 1) % credits_.size();
+  ++under_way_;
+  credit.step = step;
+  credit.send = comm_.send(bytes_of(credit.step), peer_, Tag::kCredit);
+}
+
+void Inlet::reclaim_oldest() {
+  const Credit& oldest = credits_[(next_ + credits_.size() - under_way_) % credits_.size()];
+  comm_.wait(oldest.send, {deadline_, "a credit to leave"});
+  --under_way_;
+}
+
+void Inlet::flush() {
+  while (under_way_ > 0) reclaim_oldest();
 }
 
 }  // namespace varve

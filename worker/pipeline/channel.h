@@ -57,24 +57,35 @@ class Outlet {
 
 class Inlet {
  public:
-  Inlet(Communicator& comm, int peer, std::chrono::milliseconds deadline);
+  /// From rank `peer`, whose outlet has the same `in_flight`.
+  Inlet(Communicator& comm, int peer, std::size_t in_flight, std::chrono::milliseconds deadline);
 
   /// Waits for the next step's header. Its activations must be taken next, if it has any.
   Step take_header();
   /// Receives the activations [T, width] of that step and returns the credit.
   void take_activations(const Step& step, Matrix into);
+  /// Waits until the peer has all its credits back, which its own flush collects.
+  void flush();
 
   std::uint64_t wait_ns() const { return wait_ns_; }
 
  private:
+  struct Credit {
+    std::uint64_t step = 0;  // the message
+    PendingSend send;
+  };
   void give_credit(std::uint64_t step);
+  void reclaim_oldest();
 
   Communicator& comm_;
   int peer_;
   std::chrono::milliseconds deadline_;
-  std::uint64_t credit_ = 0;  // the bytes of the credit under way
-  PendingSend credit_send_;
-  bool credit_pending_ = false;
+  // [in_flight]. The peer collects a credit no sooner than it needs one, but has collected that of
+  // step s - in_flight when it sends step s: so waiting for a slot of this ring never waits for the
+  // peer, which may be waiting for something that only this stage can give.
+  std::vector<Credit> credits_;
+  std::size_t next_ = 0;
+  std::size_t under_way_ = 0;
   std::uint64_t wait_ns_ = 0;
 };
 

@@ -28,11 +28,12 @@ Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& opt
       cache_(model.config(), model.layers(), options.kv_dtype, ops) {
   VARVE_CHECK(model.is_first() == (source != nullptr), "layers from {}, source {}",
               model.layers().begin, source != nullptr);
-  if (!model.is_first()) inlet_.emplace(comm, comm.rank() - 1, options.deadline);
+  if (!model.is_first()) inlet_.emplace(comm, comm.rank() - 1, options.in_flight, options.deadline);
   if (!model.is_last()) {
     outlet_.emplace(comm, comm.rank() + 1, model.config().hidden, options.rows, options.in_flight,
                     options.deadline);
   }
+  if (model.is_last() && !model.is_first()) results_.emplace(comm, options.deadline);
   positions_.reserve(options.rows);
   if (model.is_last()) logits_.resize(model.config().vocab);
 }
@@ -51,7 +52,8 @@ void Stage::run() {
     kind = step.kind;
   }
   if (outlet_) outlet_->flush();
-  if (result_send_) comm_.wait(*result_send_, {options_.deadline, "the last tokens to leave"});
+  if (inlet_) inlet_->flush();
+  if (results_) results_->flush();
 }
 
 Step Stage::take() {
@@ -92,6 +94,7 @@ void Stage::apply(const Step& step) {
     case StepKind::kRelease:
       cache_.release(step.sequence);
       sampling_.erase(step.sequence);
+      if (results_) results_->settle(step.sequence);
       break;
     case StepKind::kStop:
       break;
@@ -170,9 +173,7 @@ void Stage::deliver(const StepResult& result) {
     source_->on_result(result);
     return;
   }
-  if (result_send_) comm_.wait(*result_send_, {options_.deadline, "earlier tokens to leave"});
-  result_bytes_ = to_bytes(result);
-  result_send_ = comm_.send(result_bytes_, 0, Tag::kTokens);
+  results_->send(result);
 }
 
 void Stage::record(const Step& step, std::chrono::steady_clock::time_point begin) {

@@ -16,6 +16,7 @@
 #include "worker/comm/communicator.h"
 #include "worker/model/stage_model.h"
 #include "worker/pipeline/channel.h"
+#include "worker/pipeline/result_outbox.h"
 
 namespace varve {
 
@@ -75,13 +76,12 @@ class Stage {
   StageCache cache_;
   std::optional<Inlet> inlet_;                        // none on stage 0
   std::optional<Outlet> outlet_;                      // none on the last stage
+  std::optional<ResultOutbox> results_;               // last stage, unless it is stage 0 too
   std::map<std::uint32_t, SamplingParams> sampling_;  // last stage: of the open sequences
 
   std::vector<std::int32_t> positions_;    // [T] of the step at hand
   std::vector<std::size_t> sampled_rows_;  // rows of the step whose logits are wanted
   std::vector<float> logits_;              // one row [vocab] on the host
-  std::vector<std::byte> result_bytes_;    // of the result under way to stage 0
-  std::optional<PendingSend> result_send_;
 
   StageTimes times_;
   std::uint64_t busy_ns_ = 0;

@@ -50,7 +50,7 @@ BatchJob make_job(const PipelineCase& c, int ranks) {
   BatchJob job{.prefix = random_tokens(c.prefix_rows, 1, c.vocab),
                .questions = {},
                .chunk = c.chunk,
-               .parallel = 8,
+               .parallel = c.parallel,
                .stages = static_cast<std::uint32_t>(ranks),
                .context = 4096};
   for (const std::size_t q : c.questions) job.questions.push_back(question(c, q));
@@ -101,12 +101,13 @@ Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
 Outcome run_on_threads(const PipelineCase& c, int ranks) {
   Outcome whole;
   std::mutex mutex;
-  spawn(ranks, [&](Communicator& comm) {
+  const auto rank = [&](Communicator& comm) {
     Outcome mine = run_pipeline(c, comm);
     const std::lock_guard lock(mutex);
     whole.tokens.merge(mine.tokens);
     whole.logits.merge(mine.logits);
-  });
+  };
+  spawn(ranks, rank, {.threads = c.transport});
   return whole;
 }
 

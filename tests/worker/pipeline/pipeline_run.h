@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "coordinator/schedule/batcher.h"
-#include "worker/comm/communicator.h"
+#include "worker/comm/thread_communicator.h"
 
 namespace varve {
 
@@ -24,6 +24,8 @@ struct PipelineCase {
   std::uint32_t prefix_rows = 150;
   std::uint32_t vocab = 97;
   std::uint32_t answer_tokens = 6;
+  std::uint32_t parallel = 8;  // most questions open at a time
+  ThreadOptions transport{.check_sent_bytes = true};
 };
 
 struct Outcome {
