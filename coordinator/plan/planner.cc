@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "common/error.h"
+#include "common/plan/layer_cut.h"
 #include "common/plan/question.h"
-#include "common/plan/world.h"
 #include "coordinator/plan/fit.h"
 
 namespace varve {

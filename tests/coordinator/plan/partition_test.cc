@@ -7,7 +7,7 @@
 #include <cmath>
 #include <random>
 
-#include "common/plan/world.h"
+#include "common/plan/layer_cut.h"
 
 namespace varve {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "common/plan/layer_cut.h"
 #include "common/plan/question.h"
-#include "common/plan/world.h"
 #include "coordinator/plan/fit.h"
 #include "tests/coordinator/plan/models.h"
 
