@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <mutex>
 
+#include "common/in_quotes.h"
+
 namespace varve {
 
 struct Log::Output {
@@ -25,19 +27,6 @@ void write_stderr(std::string_view line) {
   }
 }
 
-void append_escaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-}
-
 }  // namespace
 
 Log::Log(LogLevel least, Sink sink) : least_(least), output_(std::make_shared<Output>()) {
@@ -47,7 +36,7 @@ Log::Log(LogLevel least, Sink sink) : least_(least), output_(std::make_shared<Ou
 Log Log::with(std::string_view who) const {
   Log log = *this;
   if (!log.who_.empty()) log.who_ += ' ';
-  append_escaped(log.who_, who);
+  log.who_ += escaped(who);
   return log;
 }
 
@@ -57,8 +46,7 @@ void Log::write(LogLevel level, std::string_view message) const {
   std::string line =
       fmt::format("[{:.3f} {}{}{}] ", age.count(), kNames[static_cast<std::size_t>(level)],
                   who_.empty() ? "" : " ", who_);
-  append_escaped(line, message);
-  line += '\n';
+  line += escaped(message) + '\n';
   const std::lock_guard lock(output_->mutex);
   output_->sink(line);
 }

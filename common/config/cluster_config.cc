@@ -8,6 +8,7 @@
 
 #include "common/config/reader.h"
 #include "common/error.h"
+#include "common/in_quotes.h"
 
 namespace varve {
 namespace {
@@ -60,7 +61,7 @@ void append_range(const ConfigNode& node, std::string_view text, std::vector<Lay
   const std::optional<LayerRange> range = parse_range(text);
   if (!range) {
     node.problem(
-        fmt::format("must be auto or ranges of layers such as 0:15, is {}", quote_text(text)));
+        fmt::format("must be auto or ranges of layers such as 0:15, is {}", in_quotes(text)));
   } else if (range->begin >= range->end) {
     node.problem(fmt::format("{} is empty; every rank needs a layer (0:15 is 0 to 14)", text));
   } else if (range->begin != next) {

@@ -7,9 +7,10 @@
 #include <memory>
 #include <system_error>
 
-#include "common/config/text_file.h"
 #include "common/error.h"
+#include "common/io/regular_file.h"
 #include "common/units.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {
@@ -51,6 +52,19 @@ std::vector<std::filesystem::path> matches(const std::filesystem::path& folder,
   return files;
 }
 
+// A tokenizer would read U+FFFD for each wrong byte, and answers about a text in another encoding
+// would be worth little.
+void check_is_text(std::string_view text, const std::filesystem::path& file) {
+  const std::size_t good = valid_utf8_prefix(text);
+  if (good == text.size()) return;
+  const auto line =
+      1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(good), '\n');
+  throw IoError(
+      fmt::format("{}:{}: is not UTF-8 text: byte {} is 0x{:02x}; convert the file, for example "
+                  "with iconv -f latin1 -t utf-8",
+                  file.string(), line, good, static_cast<unsigned char>(text[good])));
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> document_files(const DocumentConfig& document) {
@@ -70,11 +84,14 @@ Document load_document(const JobConfig& job) {
   for (const std::filesystem::path& file : document_files(job.document)) {
     if (!document.text.empty() && document.text.back() != '\n') document.text += '\n';
     document.parts.push_back({file, document.text.size()});
-    document.text += read_text_file(file, Bytes{kMostBytes.count - document.text.size()});
-    if (document.text.size() > kMostBytes.count) {
-      throw IoError(
-          fmt::format("{}: the document is larger than {}", file.string(), to_string(kMostBytes)));
+    const std::uint64_t room = kMostBytes.count - document.text.size();
+    if (RegularFile(file).size() > room) {
+      throw IoError(fmt::format("{}: makes the document larger than {}", file.string(),
+                                to_string(kMostBytes)));
     }
+    const std::string part = read_text_file(file, room);
+    check_is_text(part, file);
+    document.text += part;
   }
   if (document.parts.empty()) {
     throw ConfigError(fmt::format("document: '{}' matches no file", job.document.glob));

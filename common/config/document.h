@@ -16,7 +16,7 @@ struct DocumentPart {
 };
 
 struct Document {
-  std::string text;  // the bytes of the files, whatever they are
+  std::string text;  // the bytes of the files: UTF-8
   std::vector<DocumentPart> parts;
 };
 
@@ -25,8 +25,8 @@ struct Document {
 std::vector<std::filesystem::path> document_files(const DocumentConfig& document);
 
 /// Joins the files; where one does not end with a line feed, one is put before the next. At most
-/// 1 GiB. IoError or ConfigError when a file cannot be read, the glob matches none, or there is no
-/// text at all.
+/// 1 GiB. IoError or ConfigError when a file cannot be read or is not UTF-8, the glob matches none,
+/// or there is no text at all.
 Document load_document(const JobConfig& job);
 
 }  // namespace varve

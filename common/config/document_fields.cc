@@ -6,8 +6,9 @@
 #include <system_error>
 
 #include "common/config/document.h"
-#include "common/config/text_file.h"
 #include "common/error.h"
+#include "common/in_quotes.h"
+#include "common/io/regular_file.h"
 
 namespace varve {
 namespace {
@@ -81,7 +82,7 @@ class DocumentReader {
       alone.folder = out_.folder;
       alone.glob = out_.glob;
       const std::vector<std::filesystem::path> found = document_files(alone);
-      if (found.empty()) fail(node, fmt::format("{} matches no file", quote_text(out_.glob)));
+      if (found.empty()) fail(node, fmt::format("{} matches no file", in_quotes(out_.glob)));
       for (const auto& file : found) {
         if (const std::string why = why_unreadable(file); !why.empty()) fail(node, why);
       }

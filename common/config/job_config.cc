@@ -10,8 +10,8 @@
 #include "common/config/policy_table.h"
 #include "common/config/questions.h"
 #include "common/config/reader.h"
-#include "common/config/text_file.h"
 #include "common/error.h"
+#include "common/io/regular_file.h"
 
 namespace varve {
 namespace {

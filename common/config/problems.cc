@@ -11,7 +11,6 @@
 namespace varve {
 namespace {
 
-constexpr std::size_t kMostShown = 40;        // bytes of a value in a message
 constexpr std::size_t kLongestCompared = 48;  // bytes of a name that is compared with others
 
 std::string format_where(const Where& where) {
@@ -47,10 +46,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     last.swap(row);
   }
   return last[b.size()];
-}
-
-bool continues_character(char c) {
-  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
 }  // namespace
@@ -89,23 +84,6 @@ std::vector<std::string> Problems::lines() const {
 
 void Problems::throw_if_any() const {
   if (!empty()) throw ConfigError(fmt::format("{}", fmt::join(lines(), "\n")));
-}
-
-std::string quote_text(std::string_view text) {
-  std::size_t length = std::min(text.size(), kMostShown);
-  while (length < text.size() && length > 0 && continues_character(text[length])) --length;
-  std::string out = "'";
-  for (const char c : text.substr(0, length)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + (length < text.size() ? "...'" : "'");
 }
 
 std::string_view nearest_name(std::string_view wrong, std::span<const std::string_view> known) {

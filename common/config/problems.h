@@ -53,9 +53,6 @@ class Problems {
   std::size_t dropped_ = 0;
 };
 
-/// 'text' with control characters escaped, cut to about 40 bytes, never inside a character.
-std::string quote_text(std::string_view text);
-
 /// The known name that a misspelt one most likely meant, or empty. Case and '-' for '_' do not
 /// count, a beginning of at least three letters does ("temp" is near "temperature").
 std::string_view nearest_name(std::string_view wrong, std::span<const std::string_view> known);

@@ -9,9 +9,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "common/config/text_file.h"
 #include "common/error.h"
+#include "common/in_quotes.h"
+#include "common/io/regular_file.h"
 #include "common/units.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {
@@ -86,11 +88,11 @@ class QuestionReader {
     if (question.id.empty()) question.id = fmt::format("q{}", questions_.size() + 1);
     if (question.id.size() > kLongestId) {
       return report(fmt::format("an id is at most {} bytes long, {} is {}", kLongestId,
-                                quote_text(question.id), question.id.size()));
+                                in_quotes(question.id), question.id.size()));
     }
     const auto [first, is_new] = ids_.emplace(question.id, questions_.size() + 1);
     if (!is_new) {
-      report(fmt::format("the id {} is given twice, first to question {}", quote_text(question.id),
+      report(fmt::format("the id {} is given twice, first to question {}", in_quotes(question.id),
                          first->second));
     }
     questions_.push_back(std::move(question));
@@ -104,7 +106,7 @@ class QuestionReader {
     }
     if (!check_files_) return;
     try {
-      read_lines(node, file, read_text_file(file, kMostFileBytes), ending == ".jsonl");
+      read_lines(node, file, read_text_file(file, kMostFileBytes.count), ending == ".jsonl");
     } catch (const IoError& error) {
       node.problem(error.what());
     }
@@ -124,7 +126,7 @@ class QuestionReader {
       const auto report = [&](std::string_view what) {
         node.problem(fmt::format("{}:{}: {}", file.string(), number, what));
       };
-      if (!is_utf8(line)) {
+      if (!is_valid_utf8(line)) {
         report("is not UTF-8 text");
       } else if (is_json) {
         read_json_line(line, report);
@@ -142,7 +144,7 @@ class QuestionReader {
     constexpr std::array<std::string_view, 3> kKeys = {"id", "text", "max_tokens"};
     for (const auto& [key, value] : entry.items()) {
       if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-        return report(fmt::format("unknown key {}{}", quote_text(key), name_hint(key, kKeys)));
+        return report(fmt::format("unknown key {}{}", in_quotes(key), name_hint(key, kKeys)));
       }
     }
     Question question{{}, {}, max_tokens_};

@@ -8,9 +8,10 @@
 #include <cstdlib>
 #include <deque>
 
-#include "common/config/text_file.h"
 #include "common/config/yaml_tree.h"
 #include "common/error.h"
+#include "common/in_quotes.h"
+#include "common/io/regular_file.h"
 
 namespace varve {
 namespace {
@@ -176,8 +177,7 @@ std::optional<std::size_t> ConfigNode::read_name(std::span<const std::string_vie
   if (!check_scalar(fmt::format("one of {}", fmt::join(names, ", ")))) return std::nullopt;
   const auto found = std::find(names.begin(), names.end(), node_->text);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
-  problem(
-      fmt::format("unknown value {}{}", quote_text(node_->text), name_hint(node_->text, names)));
+  problem(fmt::format("unknown value {}{}", in_quotes(node_->text), name_hint(node_->text, names)));
   return std::nullopt;
 }
 
@@ -236,7 +236,7 @@ void ConfigMap::report_unknown() const {
     }
     node_.problems_->add(
         entry.value.where(), node_.path_,
-        fmt::format("unknown key {}{}", quote_text(entry.key), name_hint(entry.key, known_)));
+        fmt::format("unknown key {}{}", in_quotes(entry.key), name_hint(entry.key, known_)));
   }
 }
 
@@ -251,7 +251,7 @@ ConfigDocument::ConfigDocument(const std::filesystem::path& file,
     : problems_(problems), prefix_(prefix), tree_(std::make_unique<Tree>()) {
   try {
     // A little over the limit is read, for the parser to say how large the file is.
-    parse(file, read_text_file(file, Bytes{8 * kMostYamlBytes}), overrides);
+    parse(file, read_text_file(file, 8 * kMostYamlBytes), overrides);
   } catch (const IoError& error) {
     problems.add({}, "", error.what());
   }
@@ -282,7 +282,7 @@ void ConfigDocument::parse(const std::filesystem::path& file, std::string text,
 
 void ConfigDocument::apply(const std::string& override_text) {
   const std::size_t equals = override_text.find('=');
-  const std::string shown = "--set " + quote_text(override_text);
+  const std::string shown = "--set " + in_quotes(override_text);
   if (equals == std::string::npos) {
     problems_.add({shown, 0, 0}, "", "has no '='; write path.to.key=value");
     return;

@@ -1,7 +1,6 @@
 #include "common/config/yaml_tree.h"
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -14,6 +13,8 @@
 #include <unordered_map>
 
 #include "common/error.h"
+#include "common/in_quotes.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {
@@ -100,7 +101,7 @@ class TreeBuilder : public YAML::EventHandler {
   void check_plain(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != 0) refuse(mark, "anchors (&name) are not supported; write the value out");
     if (!tag.empty() && tag != "?" && tag != "!") {
-      refuse(mark, fmt::format("tags such as {} are not supported", quote_text(tag)));
+      refuse(mark, fmt::format("tags such as {} are not supported", in_quotes(tag)));
     }
   }
 
@@ -165,7 +166,7 @@ class TreeBuilder : public YAML::EventHandler {
     const auto [first, is_new] = open.lines.emplace(key.text, key.line);
     if (!is_new) {
       problems_.add(problems_.full() ? Where{} : key.where(), "",
-                    fmt::format("the key {} is given twice; first in line {}", quote_text(key.text),
+                    fmt::format("the key {} is given twice; first in line {}", in_quotes(key.text),
                                 first->second + 1));
       return;
     }
@@ -214,19 +215,17 @@ void check_characters(std::string_view text) {
   std::uint32_t line = 0;
   std::size_t line_begin = 0;
   for (std::size_t i = 0; i < text.size();) {
-    utf8proc_int32_t point = -1;
-    const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
-    const utf8proc_ssize_t size =
-        utf8proc_iterate(at, static_cast<utf8proc_ssize_t>(text.size() - i), &point);
+    const CodePoint decoded = decode_utf8(text, i);
+    const auto point = static_cast<std::uint32_t>(decoded.value);
     const auto byte = static_cast<std::uint32_t>(i - line_begin);
-    if (size <= 0) throw Refused{line, byte, "is not UTF-8 text"};
+    if (!decoded.valid) throw Refused{line, byte, "is not UTF-8 text"};
     const bool line_end = point == '\r' && i + 1 < text.size() && text[i + 1] == '\n';
     const bool control = (point < 0x20 && point != '\t' && point != '\n' && !line_end) ||
                          (point >= 0x7f && point < 0xa0 && point != 0x85);
     if (control) {
       throw Refused{line, byte, fmt::format("control character U+{:04X}; is this text?", point)};
     }
-    i += static_cast<std::size_t>(size);
+    i += decoded.length;
     if (point == '\n') {
       ++line;
       line_begin = i;
@@ -269,7 +268,7 @@ YamlNode& step_into(YamlNode& node, std::string_view name, std::string_view pare
   if (node.kind == YamlNode::Kind::kScalar) {
     throw Refused{0, 0,
                   fmt::format("{} is {} and holds nothing named {}; set it as a whole", parent,
-                              describe(node), quote_text(name))};
+                              describe(node), in_quotes(name))};
   }
   if (node.kind == YamlNode::Kind::kMap) {
     if (YamlNode* found = node.find(name)) return *found;
@@ -279,7 +278,7 @@ YamlNode& step_into(YamlNode& node, std::string_view name, std::string_view pare
   if (!index || *index > node.items.size()) {
     throw Refused{0, 0,
                   fmt::format("{} is {}; name an item by a number up to {}, not {}", parent,
-                              describe(node), node.items.size(), quote_text(name))};
+                              describe(node), node.items.size(), in_quotes(name))};
   }
   if (*index == node.items.size()) node.items.emplace_back();
   return node.items[*index];
@@ -315,7 +314,7 @@ std::string describe(const YamlNode& node) {
     case YamlNode::Kind::kMap: {
       std::string names;
       for (std::size_t i = 0; i < node.entries.size() && i < 4; ++i) {
-        names += (i == 0 ? "" : ", ") + quote_text(node.entries[i].key);
+        names += (i == 0 ? "" : ", ") + in_quotes(node.entries[i].key);
       }
       return fmt::format("a map of {}{}", names, node.entries.size() > 4 ? ", ..." : "");
     }
@@ -324,7 +323,7 @@ std::string describe(const YamlNode& node) {
   }
   const bool number = !node.quoted && node.text.size() < 30 &&
                       node.text.find_first_not_of("0123456789+-.eE") == std::string::npos;
-  return number ? node.text : "the text " + quote_text(node.text);
+  return number ? node.text : "the text " + in_quotes(node.text);
 }
 
 std::optional<YamlNode> parse_yaml(const YamlSource& source, Problems& problems) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/units.h"
 
 namespace varve {
 namespace {
@@ -19,15 +20,19 @@ namespace {
       fmt::format("{}: {}: {}", path.string(), what, std::generic_category().message(error)));
 }
 
+std::string_view kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
 // The size of a regular file; anything else is refused.
 std::uint64_t checked_size(const std::filesystem::path& path, int descriptor) {
   struct stat info {};
   if (::fstat(descriptor, &info) != 0) fail(path, "cannot be inspected", errno);
-  if (S_ISDIR(info.st_mode)) {
-    throw IoError(fmt::format("{}: is a directory; a file is needed", path.string()));
-  }
   if (!S_ISREG(info.st_mode)) {
-    throw IoError(fmt::format("{}: is not a regular file", path.string()));
+    throw IoError(fmt::format("{}: is {}, not a file", path.string(), kind_of(info.st_mode)));
   }
   return static_cast<std::uint64_t>(info.st_size);
 }
@@ -37,6 +42,9 @@ std::uint64_t checked_size(const std::filesystem::path& path, int descriptor) {
 RegularFile::RegularFile(std::filesystem::path path) : path_(std::move(path)) {
   // Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0 && errno == ENOENT) {
+    throw IoError(fmt::format("{}: no such file", path_.string()));
+  }
   if (descriptor_ < 0) fail(path_, "cannot be opened", errno);
   try {
     size_ = checked_size(path_, descriptor_);
@@ -63,7 +71,7 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
   const auto refuse_larger = [&](std::uint64_t size) {
     if (size > max_bytes) {
       throw IoError(
-          fmt::format("{}: {} bytes; at most {} are read", path.string(), size, max_bytes));
+          fmt::format("{}: is larger than {}", path.string(), to_string(Bytes{max_bytes})));
     }
   };
   refuse_larger(file.size());
@@ -78,6 +86,15 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
   }
   text.resize(filled);
   return text;
+}
+
+std::string why_unreadable(const std::filesystem::path& path) {
+  try {
+    const RegularFile file(path);
+    return "";
+  } catch (const IoError& error) {
+    return error.what();
+  }
 }
 
 }  // namespace varve

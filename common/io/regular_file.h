@@ -11,8 +11,8 @@ namespace varve {
 /// A read-only descriptor of a regular file; closes itself.
 class RegularFile {
  public:
-  /// IoError names the path and why: missing, a directory, not regular (a pipe, a device), or the
-  /// operating system's reason ("Permission denied").
+  /// IoError names the path and why: missing, a folder, not regular (a pipe, a device), or the
+  /// operating system's reason ("Permission denied"). Never waits for a pipe's other end.
   explicit RegularFile(std::filesystem::path path);
   ~RegularFile();
   RegularFile(const RegularFile&) = delete;
@@ -32,5 +32,8 @@ class RegularFile {
 
 /// The bytes of a regular file of at most `max_bytes`. IoError names the path and the cause.
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+/// What RegularFile would throw for `path`, or empty: "a/b.txt: no such file".
+std::string why_unreadable(const std::filesystem::path& path);
 
 }  // namespace varve

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 
 namespace varve {
 

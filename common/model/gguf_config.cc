@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/model/config_fields.h"
 #include "common/model/model_files.h"
 

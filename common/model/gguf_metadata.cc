@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/model/byte_cursor.h"
 
 namespace varve {

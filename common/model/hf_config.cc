@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/io/regular_file.h"
 #include "common/io/strict_json.h"
 #include "common/model/config_fields.h"

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/io/strict_json.h"
 #include "common/model/byte_cursor.h"
 #include "common/model/tensor_index.h"

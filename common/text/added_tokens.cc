@@ -2,7 +2,7 @@
 
 #include <utf8proc.h>
 
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

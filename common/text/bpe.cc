@@ -4,7 +4,7 @@
 
 #include "common/error.h"
 #include "common/text/byte_alphabet.h"
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 
 namespace varve {
 

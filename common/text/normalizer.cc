@@ -7,7 +7,7 @@
 
 #include "common/error.h"
 #include "common/text/unicode_versions.h"
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

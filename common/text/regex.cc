@@ -6,8 +6,8 @@
 #include <array>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
-#include "common/text/utf8.h"
+#include "common/in_quotes.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

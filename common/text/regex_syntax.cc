@@ -3,7 +3,7 @@
 #include <cctype>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/text/regex.h"
 #include "common/text/unicode_versions.h"
 

@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/text/added_tokens.h"
 #include "common/text/bpe.h"
 #include "common/text/byte_alphabet.h"
 #include "common/text/normalizer.h"
 #include "common/text/pre_tokenizer.h"
-#include "common/text/utf8.h"
 #include "common/text/vocabulary.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/error.h"
-#include "common/io/in_quotes.h"
+#include "common/in_quotes.h"
 #include "common/text/vocabulary.h"
 
 namespace varve {

@@ -10,7 +10,7 @@
 #include "common/error.h"
 #include "common/text/tokenizer.h"
 #include "common/text/tokenizer_json.h"
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

@@ -40,7 +40,7 @@ class DocumentTest : public testing::Test {
 };
 
 TEST_F(DocumentTest, OneFileByteForByte) {
-  const std::string bytes("a\0\xff\r\nb", 6);
+  const std::string bytes("a\0\xc3\xa9\r\nb", 7);
   folder_.write("a.txt", bytes);
   const Document document = load_document(job("a.txt"));
   EXPECT_EQ(document.text, bytes);
@@ -93,7 +93,7 @@ TEST_F(DocumentTest, Refusals) {
   EXPECT_THAT(refusal("gone.txt"), HasSubstr("job.yaml:3:1: document: "));
   EXPECT_THAT(refusal("gone.txt"), HasSubstr("gone.txt: no such file"));
   EXPECT_THAT(refusal("dir"), HasSubstr("dir: is a folder, not a file"));
-  EXPECT_THAT(refusal("pipe"), HasSubstr("pipe: is not a regular file"));
+  EXPECT_THAT(refusal("pipe"), HasSubstr("pipe: is a pipe, not a file"));
   EXPECT_THAT(refusal("empty.txt/x"), HasSubstr("x: cannot be opened: Not a directory"));
   EXPECT_THAT(refusal("[empty.txt, empty.txt]"),
               HasSubstr("document: is empty, there is nothing to read"));
@@ -117,12 +117,28 @@ TEST_F(DocumentTest, WhatChangesAfterTheCheckIsSeenWhenLoading) {
               testing::ThrowsMessage<ConfigError>("document: 'a.*' matches no file"));
 }
 
-TEST_F(DocumentTest, AFileOfAnySizeIsRefusedByItsSize) {
+TEST_F(DocumentTest, AFileThatIsNotUtf8IsNamedWithItsFirstWrongByte) {
+  folder_.write("good.txt",
+                "Gr\xc3\xbc\xc3\x9f"
+                "e\n");
+  const auto file = folder_.write("latin1.txt", "one\ntwo caf\xe9\n");
+  EXPECT_THAT([&] { load_document(job("[good.txt, latin1.txt]")); },
+              testing::ThrowsMessage<IoError>(
+                  file.string() +
+                  ":2: is not UTF-8 text: byte 11 is 0xe9; convert the file, for example with "
+                  "iconv -f latin1 -t utf-8"));
+}
+
+TEST_F(DocumentTest, TooMuchTextIsRefusedBeforeItIsRead) {
+  folder_.write("small.txt", "x");
   // Sparse: takes no room on the disk.
   const auto file = folder_.write("huge.txt", "x");
+  const std::string message = file.string() + ": makes the document larger than 1 GiB";
+  std::filesystem::resize_file(file, std::uintmax_t{1} << 30);
+  EXPECT_THAT([&] { load_document(job("[small.txt, huge.txt]")); },
+              testing::ThrowsMessage<IoError>(message));
   std::filesystem::resize_file(file, (std::uintmax_t{1} << 30) + 1);
-  EXPECT_THAT([&] { load_document(job("huge.txt")); },
-              testing::ThrowsMessage<IoError>(file.string() + ": larger than 1 GiB"));
+  EXPECT_THAT([&] { load_document(job("huge.txt")); }, testing::ThrowsMessage<IoError>(message));
 }
 
 }  // namespace

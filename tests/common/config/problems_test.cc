@@ -40,13 +40,6 @@ TEST(Problems, ThrowsOneErrorOfAllLines) {
               testing::ThrowsMessage<ConfigError>("f:1:2: a: x\nf:3:4: b: y"));
 }
 
-TEST(Quotes, EscapeAndCutWholeCharacters) {
-  EXPECT_EQ(quote_text("a\nb\x1b[0m"), "'a\\nb\\x1b[0m'");
-  EXPECT_EQ(quote_text(std::string(41, 'x')), "'" + std::string(40, 'x') + "...'");
-  // 39 bytes and then a character of three: it is left out, not torn.
-  EXPECT_EQ(quote_text(std::string(39, 'x') + "\xe2\x82\xac"), "'" + std::string(39, 'x') + "...'");
-}
-
 TEST(Names, FindTheNearest) {
   constexpr std::array<std::string_view, 5> kKnown = {"questions", "temperature", "max_tokens",
                                                       "top_k", "top_p"};

@@ -71,7 +71,7 @@ TEST(YamlLimits, HugeFile) {
   Problems more;
   const auto huge = folder.write("huge.yaml", repeated("0123456789abcdef", 600'000));
   read_job(huge, {}, more);
-  EXPECT_EQ(joined(more), huge.string() + ": larger than 8 MiB");
+  EXPECT_EQ(joined(more), huge.string() + ": is larger than 8 MiB");
 }
 
 TEST(YamlLimits, ManyValues) {

@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "common/io/in_quotes.h"
 #include "common/io/mapped_file.h"
 #include "common/io/regular_file.h"
 #include "tests/support/gguf_writer.h"
@@ -78,10 +77,10 @@ TEST(MappedFile, SaysWhyAFileCannotBeRead) {
   const auto message = [&](const char* name) {
     return io_error([&] { MappedFile file(folder / name); });
   };
-  EXPECT_EQ(message("none"), base + "/none: cannot be opened: No such file or directory");
+  EXPECT_EQ(message("none"), base + "/none: no such file");
   EXPECT_EQ(message("empty"), base + "/empty: is empty");
-  EXPECT_EQ(message("pipe"), base + "/pipe: is not a regular file");
-  EXPECT_EQ(message("."), base + "/.: is a directory; a file is needed");
+  EXPECT_EQ(message("pipe"), base + "/pipe: is a pipe, not a file");
+  EXPECT_EQ(message("."), base + "/.: is a folder, not a file");
 }
 
 TEST(MappedFile, SaysThatLinksAreCyclic) {
@@ -108,21 +107,22 @@ TEST(ReadTextFile, ReadsUpToTheLimit) {
   EXPECT_EQ(read_text_file(folder / "f", 5), "12345");
   EXPECT_EQ(read_text_file(folder / "empty", 5), "");
   EXPECT_EQ(io_error([&] { read_text_file(folder / "f", 4); }),
-            (folder / "f").string() + ": 5 bytes; at most 4 are read");
+            (folder / "f").string() + ": is larger than 4 B");
 }
 
 TEST(ReadTextFile, ReadsFilesThatReportNoSize) {
   // Files of /proc have size 0 until they are read.
   EXPECT_THAT(read_text_file("/proc/self/status", 1 << 20), StartsWith("Name:"));
   EXPECT_THAT(io_error([&] { read_text_file("/proc/self/status", 10); }),
-              HasSubstr("at most 10 are read"));
+              HasSubstr("is larger than 10 B"));
 }
 
-TEST(InQuotes, EscapesAndCuts) {
-  EXPECT_EQ(in_quotes("plain"), "'plain'");
-  EXPECT_EQ(in_quotes(std::string_view("a\n\0\x1b\xff", 5)), "'a\\x0a\\x00\\x1b\\xff'");
-  EXPECT_EQ(in_quotes(std::string(80, 'x')), "'" + std::string(80, 'x') + "'");
-  EXPECT_EQ(in_quotes(std::string(81, 'x')), "'" + std::string(80, 'x') + "...'");
+TEST(WhyUnreadable, IsWhatOpeningWouldThrow) {
+  const TempFolder folder;
+  write_file(folder / "f", {});
+  EXPECT_EQ(why_unreadable(folder / "f"), "");
+  EXPECT_EQ(why_unreadable(folder / "none"), (folder / "none").string() + ": no such file");
+  EXPECT_EQ(why_unreadable("/dev/zero"), "/dev/zero: is a device, not a file");
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ TEST(Sha256, OfAFileIsThatOfItsBytes) {
 TEST(Sha256, OfAMissingFileNamesIt) {
   const TempFolder folder;
   EXPECT_THAT(io_error([&] { sha256_hex(folder / "none"); }),
-              testing::HasSubstr("none: cannot be"));
+              testing::HasSubstr("none: no such file"));
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ TEST_F(SafetensorsIndex, ThatDisagreesWithTheShards) {
   EXPECT_EQ(message(safetensors_index({{"b", "one.safetensors"}, {"a", "two.safetensors"}})),
             "index.json: weight_map: tensor 'a' is not in shard 'two.safetensors'");
   EXPECT_EQ(message(safetensors_index({{"a", "one.safetensors"}, {"z", "three.safetensors"}})),
-            "three.safetensors: cannot be opened: No such file or directory");
+            "three.safetensors: no such file");
   EXPECT_EQ(message(R"({"weight_map":{"a":"one.safetensors","a":"two.safetensors"}})"),
             "index.json: key 'weight_map.a' stands twice in one object; once would be right");
 }

@@ -7,7 +7,7 @@
 
 #include "common/io/regular_file.h"
 #include "common/io/sha256.h"
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 #include "tests/common/text/real_vocabularies.h"
 
 namespace varve {

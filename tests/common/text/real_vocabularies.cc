@@ -8,7 +8,7 @@
 #include "common/model/gguf.h"
 #include "common/text/tokenizer_gguf.h"
 #include "common/text/tokenizer_json.h"
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 namespace varve {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 #include <cstdint>
 
@@ -75,13 +75,13 @@ void append_utf8(std::string& out, char32_t value) {
   put(0x80 | (value & 0x3F));
 }
 
-bool is_valid_utf8(std::string_view text) {
+std::size_t valid_utf8_prefix(std::string_view text) {
   for (std::size_t at = ascii_run(text, 0); at < text.size(); at += ascii_run(text, at)) {
     const CodePoint point = decode_utf8(text, at);
-    if (!point.valid) return false;
+    if (!point.valid) return at;
     at += point.length;
   }
-  return true;
+  return text.size();
 }
 
 std::string replace_invalid_utf8(std::string_view text) {

@@ -1,8 +1,6 @@
-#include "common/text/utf8.h"
+#include "common/utf8.h"
 
 #include <gtest/gtest.h>
-
-#include "common/text/byte_alphabet.h"
 
 namespace varve {
 namespace {
@@ -21,6 +19,7 @@ TEST(Utf8, EveryCodePointComesBack) {
 }
 
 // What Python's bytes.decode(errors="replace") gives.
+
 TEST(Utf8, IllFormedBytesAreReplacedByMaximalSubparts) {
   const std::pair<std::string_view, std::string> cases[] = {
       {"\x80", kBad},
@@ -56,29 +55,21 @@ TEST(Utf8, TruncatedMeansThatMoreBytesCouldComplete) {
   EXPECT_FALSE(decode_utf8("\xFF", 0).truncated);
 }
 
+TEST(Utf8, ThePrefixEndsBeforeTheFirstWrongByte) {
+  EXPECT_EQ(valid_utf8_prefix(""), 0U);
+  EXPECT_EQ(valid_utf8_prefix("ab\u20AC"), 5U);
+  EXPECT_EQ(valid_utf8_prefix("ab\u20AC\xFF..."), 5U);
+  EXPECT_EQ(valid_utf8_prefix("ab\xE2\x82"), 2U);
+  EXPECT_TRUE(is_valid_utf8("ab\u20AC"));
+  EXPECT_FALSE(is_valid_utf8("ab\xE2\x82"));
+}
+
 TEST(Utf8, TrimTakesSpacesOfAllKinds) {
   EXPECT_EQ(trim(" \t\r\n\v\f\x1C\u00A0\u2003\u3000 a b\u2028\u0085 "), "a b");
   EXPECT_EQ(trim(""), "");
   EXPECT_EQ(trim(" \u3000"), "");
   EXPECT_EQ(trim("\u200B"), "\u200B") << "a zero-width space is none";
   EXPECT_EQ(trim("a\x80 "), "a\x80");
-}
-
-TEST(ByteAlphabet, IsOneToOne) {
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    const char32_t character = byte_to_character(static_cast<std::uint8_t>(byte));
-    EXPECT_EQ(character_to_byte(character), byte);
-  }
-  EXPECT_EQ(spell_bytes(" \n\xFFz"), "\u0120\u010A\u00FFz");
-  EXPECT_EQ(bytes_of_token("\u0120\u010A\u00FFz"), " \n\xFFz");
-}
-
-TEST(ByteAlphabet, TokensOutsideOfItAreTheirOwnText) {
-  EXPECT_EQ(character_to_byte(U' '), std::nullopt);
-  EXPECT_EQ(character_to_byte(0x144), std::nullopt);
-  EXPECT_EQ(character_to_byte(0x10FFFF), std::nullopt);
-  EXPECT_EQ(bytes_of_token("a b"), "a b");
-  EXPECT_EQ(bytes_of_token("\u4E2D"), "\u4E2D");
 }
 
 }  // namespace

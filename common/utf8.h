@@ -23,7 +23,12 @@ CodePoint decode_utf8(std::string_view text, std::size_t at);
 
 void append_utf8(std::string& out, char32_t value);
 
-bool is_valid_utf8(std::string_view text);
+/// Bytes before the first that are not UTF-8; the text's size if all are.
+std::size_t valid_utf8_prefix(std::string_view text);
+
+inline bool is_valid_utf8(std::string_view text) {
+  return valid_utf8_prefix(text) == text.size();
+}
 
 std::string replace_invalid_utf8(std::string_view text);
 
