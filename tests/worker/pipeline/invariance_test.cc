@@ -1,10 +1,12 @@
 // An answer does not depend on how it was computed: bit-equal logits for every count of ranks,
-// chunk size, in-flight limit, count of threads, and for a question alone or among eight.
+// chunk size, in-flight limit, count of threads, and for a question alone or among eight; on every
+// instruction set that this machine has.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <set>
 
+#include "tests/kernels/fixtures.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 #include "tests/worker/pipeline/pipeline_run.h"
@@ -75,31 +77,58 @@ TEST_P(Invariance, Threads) {
   expect_same(run_on_threads(c, 1), whole_, true, true);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Invariance, testing::Values("reference", "cpu"));
+const auto kName = [](const auto& info) { return test::test_name(info.param); };
+INSTANTIATE_TEST_SUITE_P(Backends, Invariance, testing::ValuesIn(test::all_backends()), kName);
 
-// 30 layers do not divide by 4.
-TEST(RealModelInvariance, RanksAndChunks) {
+// The best instruction set and AVX2 (what most machines have) try more than the others.
+class RealModelInvariance : public testing::TestWithParam<std::string> {
+ protected:
+  struct Way {
+    int ranks;
+    std::uint32_t chunk;
+    std::uint64_t in_flight;
+    std::vector<std::size_t> questions;
+  };
+
+  static std::vector<Way> ways() {
+    const std::vector<std::size_t> three = {0, 1, 2};
+    // 30 layers do not divide by 4.
+    std::vector<Way> ways = {{4, 64, 3, three}, {2, 7, 2, {1}}};
+    if (GetParam() != test::fast_backends().front() && GetParam() != "cpu:avx2") return ways;
+    ways.insert(ways.end(), {{2, 64, 1, three},
+                             {3, 7, 2, three},
+                             {4, 512, 4, three},
+                             {5, 64, 2, kAll},
+                             {1, 1, 1, {2}}});
+    return ways;
+  }
+};
+
+TEST_P(RealModelInvariance, RanksChunksLimitsAndQuestions) {
   const char* model = std::getenv("VARVE_SMOLLM2");
   if (model == nullptr) GTEST_SKIP() << "VARVE_SMOLLM2 names the model's file";
-  PipelineCase base{.model = model,
-                    .layers = 30,
-                    .chunk = 512,
-                    .questions = {0, 1, 2},
-                    .prefix_rows = 96,
-                    .vocab = 49152,
-                    .answer_tokens = 3};
-  base.threads = 2;
-  const Outcome whole = run_on_threads(base, 1);
-  const std::vector<std::pair<int, std::uint32_t>> cases = {
-      {2, 64}, {3, 7}, {4, 512}, {5, 64}, {1, 1}};
-  for (const auto& [ranks, chunk] : cases) {
-    PipelineCase c = base;
-    c.chunk = chunk;
-    c.threads = 1;
-    SCOPED_TRACE(testing::Message() << ranks << " ranks, chunk " << chunk);
-    expect_same(run_on_threads(c, ranks), whole, true, true);
+  PipelineCase c{.model = model,
+                 .backend = GetParam(),
+                 .layers = 30,
+                 .chunk = 512,
+                 .threads = 2,
+                 .questions = kAll,
+                 .prefix_rows = 96,
+                 .vocab = 49152,
+                 .answer_tokens = 3};
+  const Outcome whole = run_on_threads(c, 1);
+  c.threads = 1;
+  for (const Way& way : ways()) {
+    c.chunk = way.chunk;
+    c.in_flight = way.in_flight;
+    c.questions = way.questions;
+    SCOPED_TRACE(testing::Message() << way.ranks << " ranks, chunk " << way.chunk);
+    expect_same(run_on_threads(c, way.ranks), whole, true, true);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, RealModelInvariance, testing::ValuesIn(test::fast_backends()),
+                         kName);
 
 }  // namespace
 }  // namespace varve
