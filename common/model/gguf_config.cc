@@ -14,6 +14,7 @@ namespace varve {
 namespace {
 
 constexpr const char* kRopeFactors = "rope_freqs.weight";
+constexpr std::size_t kMostName = 100;  // bytes
 
 // Looks up "{arch}.{key}".
 class GgufFields final : public FieldSource {
@@ -185,7 +186,8 @@ class GgufConfigReader {
 
 }  // namespace
 
-ModelConfig read_gguf_config(const GgufFile& file, const std::string& fallback_name) {
+ModelConfig read_gguf_config(const GgufFile& file, const std::string& fallback_name,
+                             const FamilyCheck& check_family) {
   const GgufMetadata& metadata = file.metadata();
   const auto arch = metadata.get_string("general.architecture");
   if (!arch || arch->empty()) {
@@ -194,8 +196,9 @@ ModelConfig read_gguf_config(const GgufFile& file, const std::string& fallback_n
                     "family there",
                     metadata.path()));
   }
+  if (check_family) check_family(std::string(*arch));
   ModelConfig config = GgufConfigReader(file, std::string(*arch)).read();
-  config.name = metadata.get_string("general.name").value_or(fallback_name);
+  config.name = escaped(metadata.get_string("general.name").value_or(fallback_name), kMostName);
   return config;
 }
 

@@ -245,16 +245,21 @@ class HfConfigReader {
 }  // namespace
 
 ModelConfig parse_hf_config(std::string_view text, const std::string& path,
-                            const TensorFile& tensors) {
+                            const TensorFile& tensors, const FamilyCheck& check_family) {
   const json object = parse_strict_json(text, path);
   if (!object.is_object()) {
     throw IoError(fmt::format("{}: is {}; an object would be right", path, what_is(object)));
   }
+  if (const auto family = object.find("model_type");
+      check_family && family != object.end() && family->is_string()) {
+    check_family(family->get<std::string>());
+  }
   return HfConfigReader(object, path, tensors).read();
 }
 
-ModelConfig read_hf_config(const std::filesystem::path& path, const TensorFile& tensors) {
-  return parse_hf_config(read_text_file(path, kMaxConfig), path.string(), tensors);
+ModelConfig read_hf_config(const std::filesystem::path& path, const TensorFile& tensors,
+                           const FamilyCheck& check_family) {
+  return parse_hf_config(read_text_file(path, kMaxConfig), path.string(), tensors, check_family);
 }
 
 }  // namespace varve

@@ -74,7 +74,7 @@ std::unique_ptr<TensorFile> open_weights(const fs::path& directory) {
                             hint(directory)));
 }
 
-ModelFiles open_hugging_face(const fs::path& directory) {
+ModelFiles open_hugging_face(const fs::path& directory, const FamilyCheck& check_family) {
   if (!is_there(directory / kConfig)) {
     throw IoError(fmt::format("{}: has no {}; a model's directory has one{}", directory.string(),
                               kConfig, hint(directory)));
@@ -82,14 +82,14 @@ ModelFiles open_hugging_face(const fs::path& directory) {
   ModelFiles files;
   files.source = ModelSource::kHuggingFace;
   files.tensors = open_weights(directory);
-  files.config = read_hf_config(directory / kConfig, *files.tensors);
+  files.config = read_hf_config(directory / kConfig, *files.tensors, check_family);
   files.config.name = name_of(directory);
   files.directory = directory;
   files.tokenizer_path = directory / kTokenizer;
   return files;
 }
 
-ModelFiles open_gguf(const fs::path& path) {
+ModelFiles open_gguf(const fs::path& path, const FamilyCheck& check_family) {
   if (path.extension() == ".safetensors") {
     throw IoError(fmt::format("{}: is a file of weights; the directory with its {} would be right",
                               path.string(), kConfig));
@@ -97,7 +97,7 @@ ModelFiles open_gguf(const fs::path& path) {
   auto file = GgufFile::open(path);
   ModelFiles files;
   files.source = ModelSource::kGguf;
-  files.config = read_gguf_config(*file, path.stem().string());
+  files.config = read_gguf_config(*file, path.stem().string(), check_family);
   files.gguf = &file->metadata();
   files.tensors = std::move(file);
   files.directory = path.parent_path();
@@ -107,8 +107,9 @@ ModelFiles open_gguf(const fs::path& path) {
 
 }  // namespace
 
-ModelFiles open_model(const fs::path& path) {
-  ModelFiles files = is_folder(path) ? open_hugging_face(path) : open_gguf(path);
+ModelFiles open_model(const fs::path& path, const FamilyCheck& check_family) {
+  ModelFiles files =
+      is_folder(path) ? open_hugging_face(path, check_family) : open_gguf(path, check_family);
   files.path = path;
   return files;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,8 +18,7 @@ enum class ModelSource : std::uint8_t { kGguf, kHuggingFace };
 /// Headers are read, tensors are mapped. Immutable once opened.
 struct ModelFiles {
   std::unique_ptr<TensorFile> tensors;
-  /// `family` is what the file says ("general.architecture", "model_type"): whether varve has that
-  /// family is the table's to say (worker/model/family.h).
+  /// `family` is what the file says ("general.architecture", "model_type").
   ModelConfig config;
   ModelSource source = ModelSource::kGguf;
   const GgufMetadata* gguf = nullptr;    // part of `tensors`; nullptr for Hugging Face
@@ -27,9 +27,14 @@ struct ModelFiles {
   std::filesystem::path tokenizer_path;  // the GGUF file itself, or tokenizer.json (may be missing)
 };
 
+/// Throws if a family is none that the caller computes.
+using FamilyCheck = std::function<void(const std::string& family)>;
+
 /// `path` is a .gguf file, or a directory with config.json and safetensors. IoError: path, key or
 /// byte, what is wrong, what would be right; all problems with hyperparameters in one report.
-ModelFiles open_model(const std::filesystem::path& path);
+/// `check_family` is called before any of them is read: of a model of another kind, it alone
+/// matters.
+ModelFiles open_model(const std::filesystem::path& path, const FamilyCheck& check_family = {});
 
 /// How Q and K rows lie in the files of a family: converters to GGUF permute those of the llama
 /// architecture (which covers Mistral) into interleaved pairs; everything else keeps the halves of

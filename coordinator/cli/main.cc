@@ -80,11 +80,18 @@ int parse_and_run(int argc, char** argv) {
   return varve::validate_command(line);
 }
 
+// What was printed must have arrived: a plan on a full disk is no plan.
+int flushed(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fprintf(stderr, "varve: standard output cannot be written\n");
+  return code != 0 ? code : static_cast<int>(varve::ExitCode::kUsage);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    return parse_and_run(argc, argv);
+    return flushed(parse_and_run(argc, argv));
   } catch (const varve::Error& e) {
     std::fprintf(stderr, "varve: %s\n", e.what());
     return static_cast<int>(e.code());

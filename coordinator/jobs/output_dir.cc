@@ -12,8 +12,8 @@ void make_folder(const fs::path& dir) {
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) {
-    throw IoError(fmt::format("{}: the output folder cannot be made: {}", dir.string(),
-                              errno_text(error.value())));
+    throw IoError(fmt::format("{}: the output folder cannot be made: {}; choose another output.dir",
+                              dir.string(), errno_text(error.value())));
   }
   if (!fs::is_directory(dir, error)) {
     throw IoError(fmt::format("{}: the output folder is not a folder", dir.string()));
@@ -23,7 +23,14 @@ void make_folder(const fs::path& dir) {
 // Only a write tells: permissions do not know of read-only mounts and full disks.
 void try_to_write(const fs::path& dir) {
   const fs::path probe = dir / ".varve-probe";
-  write_file_atomically(probe, "varve\n");
+  try {
+    write_file_atomically(probe, "varve\n");
+  } catch (const IoError& error) {
+    throw IoError(
+        fmt::format("{}: nothing can be written into the output folder; choose another "
+                    "output.dir, or make room ({})",
+                    dir.string(), error.what()));
+  }
   std::error_code ignored;
   fs::remove(probe, ignored);
 }

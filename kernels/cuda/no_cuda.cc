@@ -9,7 +9,9 @@ bool has_cuda() {
 }
 
 std::unique_ptr<Ops> make_cuda_ops() {
-  throw DeviceError("backend 'cuda': this build of varve has no CUDA (kernels/cuda/no_cuda.cc)");
+  throw DeviceError(
+      "backend 'cuda': this build of varve has no CUDA; backend auto, cpu or reference "
+      "would be right");
 }
 
 }  // namespace varve

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common/error.h"
+#include "common/in_quotes.h"
 
 namespace varve {
 namespace {
@@ -19,8 +20,8 @@ const Family& find_family(std::string_view name, const std::string& where) {
     if (family->name == name) return *family;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", family->name);
   }
-  throw ConfigError(fmt::format("{}: model family '{}' is not supported; known families: {}", where,
-                                name, known));
+  throw ConfigError(fmt::format("{}: model family {} is not supported; known families: {}", where,
+                                in_quotes(name), known));
 }
 
 GatedMlp GatedMlp::load(const ModelConfig& config, LayerTensors& tensors) {

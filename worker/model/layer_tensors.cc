@@ -6,6 +6,7 @@
 #include <array>
 
 #include "common/error.h"
+#include "common/in_quotes.h"
 
 namespace varve {
 namespace {
@@ -121,8 +122,9 @@ void LayerTensors::expect_all_used(std::string_view family) const {
     if (!entry.name.starts_with(prefix) || used_.contains(entry.name) || is_derived(entry.name)) {
       continue;
     }
-    throw IoError(fmt::format("{}: layer {} has a tensor '{}' that the family {} does not use",
-                              files_.tensors->describe(entry.name), *layer_, entry.name, family));
+    throw IoError(fmt::format("{}: layer {} has a tensor {} that the family {} does not use",
+                              files_.tensors->describe(entry.name), *layer_, in_quotes(entry.name),
+                              family));
   }
 }
 

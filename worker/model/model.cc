@@ -35,8 +35,9 @@ WeightBytes weigh(const ModelFiles& files) {
 }  // namespace
 
 Model load_model_header(const std::string& path) {
-  Model model{.files = open_model(path), .family = nullptr, .bytes = {}};
-  model.family = &find_family(model.files.config.family, path);
+  Model model;
+  model.files =
+      open_model(path, [&](const std::string& name) { model.family = &find_family(name, path); });
   model.bytes = weigh(model.files);
   return model;
 }

@@ -63,9 +63,9 @@ TEST(OutputDir, FileWhereTheFolderShouldBe) {
   write_text(scratch / "out", "x");
   EXPECT_THAT(message_of<IoError>([&] { prepare_output_dir(scratch / "out", true); }),
               StartsWith((scratch / "out").string() + ": the output folder "));
-  EXPECT_EQ(
-      message_of<IoError>([&] { prepare_output_dir(scratch / "out/deeper", true); }),
-      (scratch / "out/deeper").string() + ": the output folder cannot be made: Not a directory");
+  EXPECT_EQ(message_of<IoError>([&] { prepare_output_dir(scratch / "out/deeper", true); }),
+            (scratch / "out/deeper").string() +
+                ": the output folder cannot be made: Not a directory; choose another output.dir");
 }
 
 TEST(OutputDir, FolderWhereAResultShouldBe) {
