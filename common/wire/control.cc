@@ -71,6 +71,10 @@ std::string describe(const Activity& activity) {
   switch (activity.kind) {
     case ActivityKind::kStarting:
       return "starting";
+    case ActivityKind::kPreparing:
+      return "reading the document";
+    case ActivityKind::kWaitingOrders:
+      return "waiting for its orders";
     case ActivityKind::kLoading:
       return "loading its weights";
     case ActivityKind::kWaitingStep:

@@ -69,6 +69,8 @@ void visit(A& a, Refusal& r) {
 
 enum class ActivityKind : std::uint8_t {
   kStarting,
+  kPreparing,      // rank 0: reads the document and plans
+  kWaitingOrders,  // for that
   kLoading,
   kWaitingStep,  // for the next step; may take as long as it likes
   kComputing,

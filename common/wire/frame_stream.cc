@@ -105,7 +105,7 @@ void FrameStream::close() {
   socket_.close(ignored);
 }
 
-void FrameStream::end(StreamEnd end) {
+void FrameStream::end(const StreamEnd& end) {
   if (ended_) return;
   close();
   handlers_.on_end(end);

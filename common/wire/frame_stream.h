@@ -46,7 +46,7 @@ class FrameStream : public std::enable_shared_from_this<FrameStream> {
   void read();
   void deliver(std::size_t bytes);
   void write();
-  void end(StreamEnd end);
+  void end(const StreamEnd& end);
 
   Socket socket_;
   std::string peer_;

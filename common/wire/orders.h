@@ -1,4 +1,5 @@
-// What rank 0 tells the others before the first step: where the control server is, and what to run.
+// What rank 0 tells the others before the first step: where the control server is, as early as it
+// can, and then what to run.
 #pragma once
 
 #include <cstdint>
@@ -34,18 +35,28 @@ void visit(A& a, Orders& o) {
     o.step_deadline_ms);
 }
 
-/// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad job, a plan that
-/// does not fit), `code` is its exit code and everybody ends with it; rank 0 has said why.
+/// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad file), `code` is its
+/// exit code and everybody ends with it; rank 0 has said why.
 struct Bootstrap {
   std::int32_t code = 0;
   std::vector<std::string> addresses;  // of the control server
   std::string token;
   std::uint32_t start_deadline_ms = 0;
-  Orders orders;
 };
 template <class A>
 void visit(A& a, Bootstrap& b) {
-  a(b.code, b.addresses, b.token, b.start_deadline_ms, b.orders);
+  a(b.code, b.addresses, b.token, b.start_deadline_ms);
+}
+
+/// The second, once the document is read and the plan stands. `code` as above (no document, a plan
+/// that does not fit).
+struct Assignment {
+  std::int32_t code = 0;
+  Orders orders;
+};
+template <class A>
+void visit(A& a, Assignment& x) {
+  a(x.code, x.orders);
 }
 
 }  // namespace varve

@@ -86,6 +86,7 @@ class ControlServer::Impl {
   std::vector<std::string> addresses() const;
   std::uint16_t port() const { return local_.port(); }
   std::vector<RankStatus> status() const;
+  bool wait_for_ranks();
   void interrupt(ExitCode code, const std::string& text);
   std::optional<Verdict> finish(milliseconds limit);
 
@@ -181,6 +182,12 @@ std::vector<RankStatus> ControlServer::Impl::status() const {
   return watch_.status(ControlClock::now());
 }
 
+bool ControlServer::Impl::wait_for_ranks() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return verdict_ || watch_.everyone_arrived(); });
+  return !verdict_;
+}
+
 void ControlServer::Impl::interrupt(ExitCode code, const std::string& text) {
   const std::lock_guard lock(mutex_);
   watch_.interrupt(code, text, ControlClock::now());
@@ -254,7 +261,10 @@ void ControlServer::Impl::greet(Session& session, const Frame& frame) {
   }
   std::unique_lock lock(mutex_);
   const std::string objection = verdict_ ? "the run is over" : watch_.objection(hello);
-  if (objection.empty()) watch_.arrive(hello, ControlClock::now());
+  if (objection.empty()) {
+    watch_.arrive(hello, ControlClock::now());
+    changed_.notify_all();
+  }
   lock.unlock();
   if (!objection.empty()) {
     const std::string who = fmt::format("process {} on {}: ", hello.pid, hello.host);
@@ -325,7 +335,10 @@ void ControlServer::Impl::tick() {
   {
     const std::lock_guard lock(mutex_);
     verdict = watch_.tick(now);
-    if (verdict) verdict_ = verdict;
+    if (verdict) {
+      verdict_ = verdict;
+      changed_.notify_all();
+    }
   }
   if (verdict) conclude(*verdict);
   check_drained(now);
@@ -410,6 +423,9 @@ std::uint16_t ControlServer::port() const {
 }
 std::vector<RankStatus> ControlServer::status() const {
   return impl_->status();
+}
+bool ControlServer::wait_for_ranks() {
+  return impl_->wait_for_ranks();
 }
 void ControlServer::interrupt(ExitCode code, const std::string& text) {
   impl_->interrupt(code, text);

@@ -33,7 +33,8 @@ class ControlServer {
     std::size_t max_strangers = 0;  // 0: two for each rank and 16 more
 
     /// Called once at most, before any other rank is told to end: the place to write the verdict
-    /// down. May call status(). From the server's thread, like `log`.
+    /// down (not for people if it is `said`). May call status(). From the server's thread, like
+    /// `log`.
     std::function<void(const Verdict&)> on_verdict;
     /// One line about a connection that was refused, or about an on_verdict that threw.
     std::function<void(const std::string&)> log;
@@ -55,6 +56,9 @@ class ControlServer {
 
   /// All ranks by number. Any thread.
   std::vector<RankStatus> status() const;
+  /// Waits until every rank has arrived. False if there is a verdict instead, at the start deadline
+  /// at the latest.
+  bool wait_for_ranks();
   /// This process got a signal: kTerminated or kInterrupted and for example "terminated by
   /// SIGTERM". It becomes the verdict unless a lost rank turns up within SettleTimes::signal. Any
   /// thread, any number of times.

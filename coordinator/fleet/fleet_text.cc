@@ -98,6 +98,11 @@ std::string FleetWatch::stuck_text(const Evidence& e, ControlTime now) const {
                      limit(deadlines_.step));
 }
 
+std::string FleetWatch::away_text() const {
+  return fmt::format("{}, which hosts the coordinator, was stopped or starved for {}", name(0),
+                     seconds(between(away_->from, away_->to)));
+}
+
 std::string FleetWatch::absent_text() const {
   return fmt::format("{} did not arrive within {} (start deadline)",
                      rank_list(ranks_in(RankState::kAbsent)), limit(deadlines_.start));

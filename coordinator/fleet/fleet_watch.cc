@@ -90,6 +90,9 @@ std::optional<Verdict> FleetWatch::tick(ControlTime now) {
   const Evidence* e = best();
   if (e == nullptr || !ripe(*e, now)) return std::nullopt;
   decided_ = true;
+  if (echoes_own_absence(*e)) {
+    return Verdict{ExitCode::kRankLost, 0, member(0).host, away_text(), true};
+  }
   const std::string host = e->rank < 0 ? "" : member(e->rank).host;
   return Verdict{e->code, e->rank, host, text_of(*e, now)};
 }
@@ -99,6 +102,7 @@ bool FleetWatch::everyone_left() const {
 }
 
 std::uint32_t FleetWatch::reporter() const {
+  if (!everyone_arrived()) return kNoRank;
   for (int rank : ranks_in(RankState::kPresent)) {
     if (rank != 0) return static_cast<std::uint32_t>(rank);
   }
@@ -132,9 +136,23 @@ void FleetWatch::add(Cause cause, int rank, ExitCode code, std::string detail, C
 // --- deadlines ---
 
 void FleetWatch::forgive_own_absence(ControlTime now) {
-  const auto gap = now - std::exchange(last_tick_, now);
+  const ControlTime before = std::exchange(last_tick_, now);
+  const auto gap = now - before;
   if (gap <= 4 * tick_) return;
+  // Their patience runs from the last beat that they got, up to two intervals before.
+  if (gap >= deadlines_.peer * 3 / 4) away_ = {before, now};
   for (Member& m : members_) m.patience_from += gap - tick_;
+}
+
+// Not what this process has watched for a whole deadline since; and while another rank is here and
+// well, that has not given this one up.
+bool FleetWatch::echoes_own_absence(const Evidence& e) const {
+  const bool heard = e.cause == Cause::kEnded || e.cause == Cause::kInterrupt ||
+                     e.cause == Cause::kSignalled || e.cause == Cause::kWantOfPeer;
+  if (!away_ || !heard || members_.size() == 1) return false;
+  const auto present = ranks_in(RankState::kPresent);
+  const bool alone = std::all_of(present.begin(), present.end(), [](int r) { return r == 0; });
+  return alone && e.found > away_->from && e.found < away_->to + deadlines_.peer;
 }
 
 void FleetWatch::find_silent(ControlTime now) {

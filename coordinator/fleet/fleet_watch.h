@@ -12,6 +12,10 @@
 //   5. a rank that fails for want of another one (exit code 5)
 // 3 and 5 wait until every other rank has been heard from since, for if one of them is silent it is
 // the cause.
+//
+// Above all: this process itself may have been stopped, for so long that the others have taken it
+// for lost. What it then finds when it wakes (they have ended, a launcher ends the rest) is the
+// echo of its own absence, which another rank has reported by then.
 #pragma once
 
 #include <chrono>
@@ -32,8 +36,9 @@ using ControlTime = ControlClock::time_point;
 struct Verdict {
   ExitCode code = ExitCode::kOther;
   int rank = -1;
-  std::string host;  // empty if the rank never arrived
-  std::string text;  // "rank 1 on node-b died (connection closed) while computing step 12, ..."
+  std::string host;   // empty if the rank never arrived
+  std::string text;   // "rank 1 on node-b died (connection closed) while computing step 12, ..."
+  bool said = false;  // by another rank, which took this one for lost
 };
 
 struct FleetDeadlines {
@@ -87,7 +92,9 @@ class FleetWatch {
   std::optional<Verdict> tick(ControlTime now);
 
   bool everyone_left() const;
-  /// The lowest present rank but 0: it writes the verdict if rank 0 is lost. kNoRank if none.
+  bool everyone_arrived() const { return ranks_in(RankState::kAbsent).empty(); }
+  /// The lowest present rank but 0: it writes the verdict if rank 0 is lost. kNoRank if none, and
+  /// until every rank has arrived, so that no two ranks ever believe it of themselves.
   std::uint32_t reporter() const;
   std::vector<RankStatus> status(ControlTime now) const;
 
@@ -127,6 +134,7 @@ class FleetWatch {
   void settle_on(Cause cause, std::optional<int> rank, ControlTime now);
 
   void forgive_own_absence(ControlTime now);
+  bool echoes_own_absence(const Evidence& evidence) const;
   void find_silent(ControlTime now);
   void find_absent(ControlTime now);
   void find_late(ControlTime now);
@@ -146,12 +154,19 @@ class FleetWatch {
   std::string silent_text(const Evidence& evidence, ControlTime now) const;
   std::string stuck_text(const Evidence& evidence, ControlTime now) const;
   std::string absent_text() const;
+  std::string away_text() const;
 
   FleetDeadlines deadlines_;
   SettleTimes settle_;
   std::chrono::milliseconds tick_;
   ControlTime start_by_;
   ControlTime last_tick_;
+  // The last time that this process was away for so long that others may have taken it for lost.
+  struct Absence {
+    ControlTime from;
+    ControlTime to;
+  };
+  std::optional<Absence> away_;
   std::optional<ControlTime> goodbyes_by_;
   std::vector<Member> members_;
   std::vector<Evidence> evidence_;

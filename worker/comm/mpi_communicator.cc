@@ -239,11 +239,13 @@ bool mpi_is_up() {
   return initialized && !finalized;
 }
 
-int parse_size(const char* text) {
+// -1 if it is none, or there is none.
+int parse_count(const char* text) {
+  if (text == nullptr) return -1;
   char* end = nullptr;
-  const long size = std::strtol(text, &end, 10);
-  const bool good = end != text && *end == '\0' && size > 0 && size <= 1'000'000;
-  return good ? static_cast<int>(size) : 0;
+  const long count = std::strtol(text, &end, 10);
+  const bool good = end != text && *end == '\0' && count >= 0 && count <= 1'000'000;
+  return good ? static_cast<int>(count) : -1;
 }
 
 }  // namespace
@@ -329,13 +331,19 @@ std::optional<Launch> detect_launch(const std::function<const char*(const char*)
     return lookup ? lookup(name) : static_cast<const char*>(std::getenv(name));
   };
   // In order of how sure the size is: Open MPI's mpirun also sets PMIX_RANK, srun may set both.
-  constexpr std::array kSizes{"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
-  for (const char* name : kSizes) {
-    const char* text = get(name);
-    if (text != nullptr && parse_size(text) > 0) return Launch{name, parse_size(text)};
+  struct Names {
+    const char* size;
+    const char* rank;
+  };
+  constexpr std::array kLaunchers{Names{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+                                  Names{"PMI_SIZE", "PMI_RANK"},
+                                  Names{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};
+  for (const Names& names : kLaunchers) {
+    const int size = parse_count(get(names.size));
+    if (size > 0) return Launch{names.size, size, parse_count(get(names.rank))};
   }
   for (const char* name : {"PMIX_RANK", "PMI_RANK"}) {
-    if (get(name) != nullptr) return Launch{name, 0};
+    if (get(name) != nullptr) return Launch{name, 0, parse_count(get(name))};
   }
   return std::nullopt;
 }

@@ -62,6 +62,7 @@ class MpiSession {
 struct Launch {
   std::string_view variable;  // that told
   int size;                   // ranks; 0 if the launcher does not say
+  int rank;                   // of this process; -1 if the launcher does not say
 };
 
 /// Nothing if no launcher started this process. Does not initialise MPI. `lookup` is getenv but for

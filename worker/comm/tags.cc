@@ -6,6 +6,8 @@ std::string_view tag_name(Tag tag) {
   switch (tag) {
     case Tag::kBootstrap:
       return "kBootstrap";
+    case Tag::kOrders:
+      return "kOrders";
     case Tag::kPlan:
       return "kPlan";
     case Tag::kStepHeader:

@@ -8,7 +8,8 @@ namespace varve {
 
 enum class Tag : std::uint8_t {
   // Start-up, rank 0 -> all and back.
-  kBootstrap,  // where the control server is, and the orders
+  kBootstrap,  // where the control server is; later, who is on which host
+  kOrders,     // what each rank is to run
   kPlan,       // this rank holds what the plan gave it
 
   // The activation channel, stage s -> s + 1; credits come back.

@@ -98,6 +98,8 @@ class ControlClient::Impl {
   void tick();
   void send_heartbeat();
   void check_silence(Clock::time_point now);
+  bool long_gap(Clock::duration gap) const;
+  bool was_away(Clock::time_point now) const;
   Heartbeat heartbeat() const;
   void coordinator_lost(const std::string& how);
   void abort(const AbortNotice& notice);
@@ -116,8 +118,9 @@ class ControlClient::Impl {
   milliseconds tick_{50};
   Clock::time_point last_tick_;
   Clock::time_point next_heartbeat_;
-  Clock::time_point heard_;          // the last message of the coordinator
-  Clock::time_point patience_from_;  // `heard_`, plus what this process itself was away
+  Clock::time_point heard_;                   // the last message of the coordinator
+  Clock::time_point patience_from_;           // `heard_`, plus what this process itself was away
+  std::optional<Clock::time_point> away_to_;  // the end of the last long absence
   std::uint32_t reporter_ = kNoRank;
   bool ended_ = false;  // aborted or left: nothing more to send or to expect
 
@@ -286,8 +289,20 @@ void ControlClient::Impl::check_silence(Clock::time_point now) {
   // A tick that is late by far: this process was stopped, and what came meanwhile is still unread.
   const auto gap = now - std::exchange(last_tick_, now);
   if (gap > 4 * tick_) patience_from_ += gap - tick_;
+  if (long_gap(gap)) away_to_ = now;
   if (now - patience_from_ < milliseconds(welcome_->peer_deadline_ms)) return;
   coordinator_lost(fmt::format("was lost {:.1f} s ago: no heartbeat", seconds(now - heard_)));
+}
+
+// Long enough for the coordinator to have taken this rank for lost.
+bool ControlClient::Impl::long_gap(Clock::duration gap) const {
+  return gap >= milliseconds(welcome_->peer_deadline_ms) * 3 / 4;
+}
+
+// Also when the news come before the tick that would notice.
+bool ControlClient::Impl::was_away(Clock::time_point now) const {
+  return long_gap(now - last_tick_) ||
+         (away_to_ && now - *away_to_ < milliseconds(welcome_->peer_deadline_ms));
 }
 
 void ControlClient::Impl::coordinator_lost(const std::string& how) {
@@ -298,7 +313,7 @@ void ControlClient::Impl::coordinator_lost(const std::string& how) {
                                describe(heartbeat().activity));
   notice.coordinator_lost = true;
   notice.report_here =
-      reporter_ == kNoRank || reporter_ == static_cast<std::uint32_t>(options_.rank);
+      reporter_ == static_cast<std::uint32_t>(options_.rank) && !was_away(Clock::now());
   abort(notice);
 }
 

@@ -26,7 +26,8 @@ struct AbortNotice {
   std::string verdict;  // one line
   /// The coordinator itself was lost, so nobody has written the verdict.
   bool coordinator_lost = false;
-  /// This rank is the one to write it (the lowest that is left).
+  /// This rank is the one to write it (the lowest that is left). No rank is before all have
+  /// arrived, nor one that was itself away for so long that its view of the others is stale.
   bool report_here = false;
 };
 

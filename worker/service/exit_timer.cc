@@ -46,7 +46,7 @@ void ExitTimer::run() {
   }
 }
 
-void ExitTimer::leave_process(ExitCode code) {
+void ExitTimer::flush_streams() {
   auto flushed = std::make_shared<std::promise<void>>();
   auto done = flushed->get_future();
   std::thread([flushed] {
@@ -56,6 +56,10 @@ void ExitTimer::leave_process(ExitCode code) {
     flushed->set_value();
   }).detach();
   done.wait_for(std::chrono::milliseconds(100));
+}
+
+void ExitTimer::leave_process(ExitCode code) {
+  flush_streams();
   std::_Exit(static_cast<int>(code));
 }
 

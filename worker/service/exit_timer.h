@@ -28,7 +28,9 @@ class ExitTimer {
   /// calls the one that would end it first counts. Any thread.
   void end_process_after(std::chrono::milliseconds grace, ExitCode code);
 
-  /// Flushes the C streams, a tenth of a second at most (another thread may hold one), and _Exits.
+  /// Flushes the C streams, a tenth of a second at most (another thread may hold one).
+  static void flush_streams();
+  /// Flushes them and _Exits.
   [[noreturn]] static void leave_process(ExitCode code);
 
  private:

@@ -64,13 +64,15 @@ TEST(ControlMessage, TruncatedAndOverlongAreRefused) {
 
 TEST(ControlMessage, UnknownActivityIsRefused) {
   Heartbeat beat;
-  beat.activity.kind = static_cast<ActivityKind>(10);
+  beat.activity.kind = static_cast<ActivityKind>(12);
   const Frame frame = frame_of(encode_control(beat));
-  EXPECT_THAT([&] { decode_heartbeat(frame); }, ThrowsMessage<PeerError>(HasSubstr("activity 10")));
+  EXPECT_THAT([&] { decode_heartbeat(frame); }, ThrowsMessage<PeerError>(HasSubstr("activity 12")));
 }
 
 TEST(ControlMessage, ActivitiesReadWell) {
   EXPECT_EQ(describe({ActivityKind::kStarting, kNoStep, kNoRank}), "starting");
+  EXPECT_EQ(describe({ActivityKind::kPreparing, kNoStep, kNoRank}), "reading the document");
+  EXPECT_EQ(describe({ActivityKind::kWaitingOrders, kNoStep, kNoRank}), "waiting for its orders");
   EXPECT_EQ(describe({ActivityKind::kLoading, kNoStep, kNoRank}), "loading its weights");
   EXPECT_EQ(describe({ActivityKind::kWaitingStep, kNoStep, kNoRank}), "waiting for a step");
   EXPECT_EQ(describe({ActivityKind::kWaitingStep, kNoStep, 0}), "waiting for a step from rank 0");

@@ -380,6 +380,55 @@ TEST(FleetWatch, OwnAbsenceIsForgiven) {
   EXPECT_TRUE(fleet.run(milliseconds(500))) << "but not what comes after";
 }
 
+// The others took this process for lost while it was stopped, and said so; a launcher then woke it.
+TEST(FleetWatch, WhatComesOfALongOwnAbsenceIsNotBlamedOnOthers) {
+  for (const char* echo : {"they died", "a signal", "own complaint"}) {
+    Fleet fleet(3);
+    fleet.all_arrive();
+    EXPECT_FALSE(fleet.run(milliseconds(100)));
+    fleet.jump(milliseconds(3'400));
+    for (int rank : {1, 2}) fleet.dies(rank);  // their connections, before the first tick
+    if (echo == std::string("a signal")) {
+      fleet.watch().interrupt(ExitCode::kTerminated, "terminated by SIGTERM", fleet.now());
+    } else if (echo == std::string("own complaint")) {
+      fleet.fails(0, ExitCode::kRankLost, "rank 0 waited 3.4 s for rank 2");
+    }
+    const auto verdict = fleet.run(milliseconds(1000));
+    ASSERT_TRUE(verdict) << echo;
+    EXPECT_TRUE(verdict->said) << echo;
+    EXPECT_EQ(verdict->rank, 0) << echo;
+    EXPECT_EQ(verdict->code, ExitCode::kRankLost) << echo;
+    EXPECT_EQ(verdict->text,
+              "rank 0 on host-a, which hosts the coordinator, was stopped or starved for 3.4 s");
+  }
+}
+
+TEST(FleetWatch, AfterAShortAbsenceOrWhenOthersAreWellALossIsALoss) {
+  Fleet brief(3);
+  brief.all_arrive();
+  EXPECT_FALSE(brief.run(milliseconds(100)));
+  brief.jump(milliseconds(2'000));
+  for (int rank : {1, 2}) brief.dies(rank);
+  EXPECT_FALSE(brief.run(milliseconds(1000)).value().said);
+
+  Fleet fleet(3);
+  fleet.all_arrive();
+  EXPECT_FALSE(fleet.run(milliseconds(100)));
+  fleet.jump(milliseconds(3'400));
+  fleet.dies(2);
+  const auto verdict = fleet.run(milliseconds(1000));
+  ASSERT_TRUE(verdict);
+  EXPECT_FALSE(verdict->said) << "rank 1 still beats";
+  EXPECT_EQ(verdict->rank, 2);
+
+  Fleet later(2);
+  later.all_arrive();
+  later.jump(milliseconds(3'400));
+  EXPECT_FALSE(later.run(milliseconds(4'000)));
+  later.dies(1);
+  EXPECT_FALSE(later.run(milliseconds(1000)).value().said);
+}
+
 TEST(FleetWatch, ObjectionsToAHello) {
   Fleet fleet(2);
   EXPECT_EQ(fleet.watch().objection({kControlVersion, "", 1, "x", 5}), "");
@@ -389,14 +438,16 @@ TEST(FleetWatch, ObjectionsToAHello) {
             "rank 1 is taken by process 1000 on host-b");
 }
 
-TEST(FleetWatch, ReporterIsTheLowestPresentRankButZero) {
+TEST(FleetWatch, ReporterIsTheLowestPresentRankButZeroOnceAllHaveArrived) {
   Fleet fleet(3);
   EXPECT_EQ(fleet.watch().reporter(), kNoRank);
   fleet.arrive(0);
   EXPECT_EQ(fleet.watch().reporter(), kNoRank);
   fleet.arrive(2);
-  EXPECT_EQ(fleet.watch().reporter(), 2u);
+  EXPECT_EQ(fleet.watch().reporter(), kNoRank) << "rank 1 may come, and be told otherwise";
+  EXPECT_FALSE(fleet.watch().everyone_arrived());
   fleet.arrive(1);
+  EXPECT_TRUE(fleet.watch().everyone_arrived());
   EXPECT_EQ(fleet.watch().reporter(), 1u);
   fleet.dies(1);
   EXPECT_EQ(fleet.watch().reporter(), 2u);

@@ -38,20 +38,25 @@ std::optional<Launch> detect(const std::map<std::string, std::string>& environme
 }
 
 void expect_launch(const std::map<std::string, std::string>& environment, std::string_view variable,
-                   int size) {
+                   int size, int rank) {
   const auto launch = detect(environment);
   ASSERT_TRUE(launch.has_value()) << variable;
   EXPECT_EQ(launch->variable, variable);
   EXPECT_EQ(launch->size, size);
+  EXPECT_EQ(launch->rank, rank);
 }
 
 TEST(DetectLaunch, ReadsWhatTheLaunchersSet) {
   EXPECT_FALSE(detect({}).has_value());
-  expect_launch({{"OMPI_COMM_WORLD_SIZE", "4"}, {"PMIX_RANK", "3"}}, "OMPI_COMM_WORLD_SIZE", 4);
-  expect_launch({{"PMI_SIZE", "2"}, {"PMI_RANK", "0"}}, "PMI_SIZE", 2);
-  expect_launch({{"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_PROCID", "7"}}, "SLURM_STEP_NUM_TASKS", 8);
-  expect_launch({{"PMIX_RANK", "1"}}, "PMIX_RANK", 0);
-  expect_launch({{"OMPI_COMM_WORLD_SIZE", "1"}}, "OMPI_COMM_WORLD_SIZE", 1);
+  expect_launch({{"OMPI_COMM_WORLD_SIZE", "4"}, {"PMIX_RANK", "3"}}, "OMPI_COMM_WORLD_SIZE", 4, -1);
+  expect_launch({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "2"}},
+                "OMPI_COMM_WORLD_SIZE", 4, 2);
+  expect_launch({{"PMI_SIZE", "2"}, {"PMI_RANK", "0"}}, "PMI_SIZE", 2, 0);
+  expect_launch({{"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_PROCID", "7"}}, "SLURM_STEP_NUM_TASKS", 8,
+                7);
+  expect_launch({{"PMIX_RANK", "1"}}, "PMIX_RANK", 0, 1);
+  expect_launch({{"PMI_RANK", "x"}}, "PMI_RANK", 0, -1);
+  expect_launch({{"OMPI_COMM_WORLD_SIZE", "1"}}, "OMPI_COMM_WORLD_SIZE", 1, -1);
 }
 
 TEST(DetectLaunch, IgnoresWhatIsNoSize) {

@@ -35,6 +35,7 @@ TEST(MpiSession, KnowsItsPlace) {
   const auto launch = detect_launch();
   ASSERT_TRUE(launch.has_value());
   EXPECT_EQ(launch->size, communicator->size());
+  EXPECT_EQ(launch->rank, communicator->rank());
 }
 
 TEST(MpiSession, FindsTheRanksOfThisHost) {

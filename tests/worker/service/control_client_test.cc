@@ -216,7 +216,7 @@ TEST(ControlClient, FailureMessageOfAnyKindArrives) {
 TEST(ControlClient, EndOfTheCoordinatorEndsEveryRankAndOneReports) {
   Fleet fleet(3, milliseconds(800));
   std::vector<Rank> ranks;
-  for (int rank : {1, 2}) ranks.push_back(fleet.join(rank));
+  for (int rank : {1, 2, 0}) ranks.push_back(fleet.join(rank));
   ranks[0].client->set_activity(ActivityKind::kComputing, 9);
   ranks[1].client->set_activity(ActivityKind::kReceiving, 8, 1);
   fleet.wait_for_step(1, 9);
