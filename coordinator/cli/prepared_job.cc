@@ -56,24 +56,20 @@ void tokenize(PreparedJob& prepared) {
 
 }  // namespace
 
-ClusterConfig read_cluster_of(const CommandLine& line) {
-  Problems problems;
-  ClusterConfig cluster = read_cluster_into(line, problems);
-  problems.throw_if_any();
-  return cluster;
-}
-
-PreparedJob prepare_job(const CommandLine& line) {
+JobFiles read_job_files(const CommandLine& line) {
   Problems problems;
   JobConfig job = read_job(line.job, {.overrides = split_overrides(line.overrides).job}, problems);
   ClusterConfig cluster = read_cluster_into(line, problems);
   problems.throw_if_any();
+  return {std::move(job), std::move(cluster)};
+}
 
-  Document document = load_document(job);
-  Model model = load_model_header(job.model);
+PreparedJob prepare_job(JobFiles files) {
+  Document document = load_document(files.job);
+  Model model = load_model_header(files.job.model);
   Tokenizer tokenizer = load_tokenizer(model.files);
-  PreparedJob prepared{.job = std::move(job),
-                       .cluster = std::move(cluster),
+  PreparedJob prepared{.job = std::move(files.job),
+                       .cluster = std::move(files.cluster),
                        .document = std::move(document),
                        .model = std::move(model),
                        .tokenizer = std::move(tokenizer),

@@ -24,13 +24,19 @@ struct PreparedJob {
   std::vector<std::vector<TokenId>> questions;  // what comes after the prefix, by question
 };
 
-/// Every problem of both files in one ConfigError; then those of the model, tokenizer, document.
-PreparedJob prepare_job(const CommandLine& line);
+/// What the two files say.
+struct JobFiles {
+  JobConfig job;
+  ClusterConfig cluster;
+};
+
+/// Every problem of both files in one ConfigError.
+JobFiles read_job_files(const CommandLine& line);
+
+/// Errors of the model, tokenizer, document.
+PreparedJob prepare_job(JobFiles files);
 
 /// The plan for `ranks` ranks, `local_ranks` of them on this host. Errors as make_plan.
 Plan plan_job(const PreparedJob& job, std::size_t ranks, std::size_t local_ranks);
-
-/// The cluster's settings alone: enough to know how many ranks to start.
-ClusterConfig read_cluster_of(const CommandLine& line);
 
 }  // namespace varve

@@ -9,10 +9,14 @@ namespace {
 // Long enough for the control plane to find out whether a signal is the echo of a lost rank, short
 // enough to be gone before a launcher sends SIGKILL a second later.
 constexpr std::chrono::milliseconds kSignalGrace{900};
+constexpr std::chrono::milliseconds kWritten{200};     // the verdict is out
+constexpr std::chrono::milliseconds kUnwritten{2000};  // somebody else is about to write it
 
 }  // namespace
 
-ProcessEnd::ProcessEnd() : signals_([this](int signal, int count) { on_signal(signal, count); }) {}
+ProcessEnd::ProcessEnd(std::function<void(ExitCode)> leave)
+    : timer_(std::move(leave)),
+      signals_([this](int signal, int count) { on_signal(signal, count); }) {}
 
 void ProcessEnd::set_server(ControlServer* server) {
   const std::lock_guard lock(mutex_);
@@ -57,7 +61,11 @@ void ProcessEnd::on_abort(const AbortNotice& notice, Communicator& comm) {
                  static_cast<int>(notice.code));
   }
   comm.cancel(notice.verdict);
-  timer_.end_process_after(ExitTimer::kGrace, notice.code);
+  timer_.end_process_after(time_to_write(notice) + ExitTimer::kGrace, notice.code);
+}
+
+std::chrono::milliseconds ProcessEnd::time_to_write(const AbortNotice& notice) {
+  return notice.coordinator_lost && !notice.report_here ? kUnwritten : kWritten;
 }
 
 std::optional<AbortNotice> ProcessEnd::notice() const {

@@ -19,10 +19,13 @@ namespace varve {
 /// Made first thing in a run, because it blocks the signals for every thread that comes later.
 class ProcessEnd {
  public:
-  ProcessEnd();
+  /// `leave` ends the process when the main thread does not; from a thread of its own.
+  explicit ProcessEnd(std::function<void(ExitCode)> leave = ExitTimer::leave_process);
 
-  /// Who hears of a signal: the coordinator if this process hosts it, else this rank's client.
-  /// Cleared before the object goes (nullptr).
+  /// Who hears of a signal: the coordinator if this process hosts it, once every rank has arrived,
+  /// else this rank's client. While nobody does, a signal ends the process without a word: a
+  /// launcher that ends the run may have sent it, and what for is not to be known here. Cleared
+  /// before the object goes (nullptr).
   void set_server(ControlServer* server);
   void set_client(ControlClient* client);
 
@@ -30,6 +33,9 @@ class ProcessEnd {
   void on_abort(const AbortNotice& notice, Communicator& comm);
   /// What a verdict has said, if there was one.
   std::optional<AbortNotice> notice() const;
+  /// How long this process has to stay after a verdict so that whoever writes it can do so: it ends
+  /// the others.
+  static std::chrono::milliseconds time_to_write(const AbortNotice& notice);
 
  private:
   void on_signal(int signal, int count);

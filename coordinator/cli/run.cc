@@ -1,11 +1,14 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <future>
 #include <thread>
 
 #include "common/error.h"
+#include "common/host_name.h"
 #include "coordinator/cli/command_line.h"
 #include "coordinator/cli/rank.h"
 #include "worker/comm/mpi_communicator.h"
@@ -14,49 +17,113 @@
 namespace varve {
 namespace {
 
-constexpr std::chrono::milliseconds kMeetLimit = std::chrono::minutes(1);
-constexpr std::chrono::milliseconds kVerdictGrace{200};
+using std::chrono::milliseconds;
+
+// For the ranks that do not know the start deadline, because only rank 0 reads the files.
+constexpr milliseconds kStartLimit = std::chrono::minutes(10);
+constexpr milliseconds kFinishLimit = std::chrono::minutes(1);
 
 // What run_rank throws is a failure before the control plane stood, which nobody else will report.
-int run_rank_reporting(Communicator& comm, const CommandLine& line, ProcessEnd& end) {
+RankEnd run_rank_reporting(Communicator& comm, const RankContext& context) {
   try {
-    return run_rank(
-        comm, [&line] { return prepare_job(line); }, end);
+    return run_rank(comm, context);
   } catch (const Error& e) {
     std::fprintf(stderr, "varve: rank %d: %s\n", comm.rank(), e.what());
-    return static_cast<int>(e.code());
+    return {static_cast<int>(e.code()), false};
   } catch (const std::exception& e) {
     std::fprintf(stderr, "varve: rank %d: internal error: %s\n", comm.rank(), e.what());
-    return static_cast<int>(ExitCode::kOther);
+    return {static_cast<int>(ExitCode::kOther), false};
   }
 }
 
-int run_as_mpi_rank(const CommandLine& line, ProcessEnd& end) {
+// "rank 2 on node-b"
+std::string name_of(const Launch& launch) {
+  return launch.rank >= 0 ? fmt::format("rank {} on {}", launch.rank, host_name())
+                          : fmt::format("the rank of process {} on {}", getpid(), host_name());
+}
+
+// MPI_Abort is the only way to end a stopped rank within a second: an exit leaves a launcher two
+// more (docs/mpi-failures.md).
+void leave_mpi(ExitCode code) {
+  ExitTimer::flush_streams();
+  if (code == ExitCode::kRankLost) MpiSession::hard_abort(code);
+  ExitTimer::leave_process(code);
+}
+
+// MPI_Init blocks until every rank is in it; this ends the process if that takes longer.
+class StartLimit {
+ public:
+  StartLimit(std::string name, milliseconds limit)
+      : timer_([name = std::move(name), limit](ExitCode code) {
+          std::fprintf(stderr,
+                       "varve: %s waited %g s for the other ranks to start MPI (start deadline) "
+                       "(exit code %d)\n",
+                       name.c_str(), std::chrono::duration<double>(limit).count(),
+                       static_cast<int>(code));
+          ExitTimer::leave_process(code);
+        }) {
+    timer_.end_process_after(limit, ExitCode::kRankLost);
+  }
+
+ private:
+  ExitTimer timer_;
+};
+
+milliseconds start_limit(const Launch& launch, const std::function<JobFiles()>& files) {
+  if (launch.rank != 0) return kStartLimit;
+  try {
+    return files().cluster.deadlines.start;
+  } catch (const Error&) {
+    return kStartLimit;  // rank 0 says what is wrong once it can tell the others to end
+  }
+}
+
+int run_as_mpi_rank(const CommandLine& line, const Launch& launch, Supervisor& supervisor) {
+  ProcessEnd process_end(leave_mpi);
+  // Read on rank 0 alone, once: a mistake is said once, and the files need not be on every host.
+  const std::shared_future<JobFiles> files =
+      std::async(std::launch::deferred, [&] {
+        JobFiles read = read_job_files(line);
+        if (read.cluster.transport == Transport::kThreads) {
+          throw ConfigError(fmt::format(
+              "cluster.transport is threads, but a launcher started {} processes ({}): start one, "
+              "or leave the transport out",
+              launch.size, launch.variable));
+        }
+        return read;
+      }).share();
+  const RankContext context{[&] { return files.get(); }, process_end, &supervisor};
+  std::optional<StartLimit> starting;
+  const milliseconds limit = start_limit(launch, context.files);
+  starting.emplace(name_of(launch), limit);
   MpiSession session;
-  int code = 0;
-  {
-    const std::unique_ptr<Communicator> comm = session.communicator(kMeetLimit);
-    code = run_rank_reporting(*comm, line, end);
+  std::unique_ptr<Communicator> comm = session.communicator(limit);
+  starting.reset();
+  const bool first = comm->rank() == 0;
+  const RankEnd end = run_rank_reporting(*comm, context);
+  comm.reset();
+  if (end.together) {
+    // Rank 0 first, so that one rank complains if they do not meet.
+    session.finalize(first ? kFinishLimit : 2 * kFinishLimit);
+    return end.code;
   }
-  if (code == 0) {
-    session.finalize(kMeetLimit);
-  } else if (end.notice()) {
-    // The verdict is out, or the rank that writes it does so now. MPI_Abort is the only way to end
-    // a stopped rank within a second: an exit leaves mpirun two more (docs/mpi-failures.md).
-    std::this_thread::sleep_for(kVerdictGrace);
-    MpiSession::hard_abort(static_cast<ExitCode>(code));
+  if (const auto notice = process_end.notice()) {
+    std::this_thread::sleep_for(ProcessEnd::time_to_write(*notice));
   }
-  return code;
+  MpiSession::hard_abort(static_cast<ExitCode>(end.code));
 }
 
-int run_as_threads(const CommandLine& line, std::size_t ranks, ProcessEnd& end) {
+int run_as_threads(const JobFiles& files) {
+  ProcessEnd process_end;
+  const std::size_t ranks = files.cluster.ranks.value_or(1);
+  const RankContext context{[&files] { return files; }, process_end};
   ThreadWorld world(static_cast<int>(ranks));
   std::vector<int> codes(ranks, 0);
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
       const std::unique_ptr<Communicator> comm = world.communicator(static_cast<int>(rank));
-      codes[rank] = run_rank_reporting(*comm, line, end);
+      codes[rank] = run_rank_reporting(*comm, context).code;
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -67,14 +134,19 @@ int run_as_threads(const CommandLine& line, std::size_t ranks, ProcessEnd& end) 
 }  // namespace
 
 int run_command(const CommandLine& line) {
-  ProcessEnd end;
-  const ClusterConfig cluster = read_cluster_of(line);
-  const bool launched = detect_launch().has_value();
-  if (cluster.transport == Transport::kMpi && !launched) {
-    throw ConfigError("cluster.transport is mpi, but no launcher started this process; use mpirun");
+  const std::optional<Launch> launch = detect_launch();
+  if (!launch || launch->size == 1) {
+    const JobFiles files = read_job_files(line);
+    const Transport transport = files.cluster.transport;
+    if (transport == Transport::kMpi && !launch) {
+      throw ConfigError(
+          "cluster.transport is mpi, but no launcher started this process; use mpirun");
+    }
+    if (!launch || transport == Transport::kThreads) return run_as_threads(files);
   }
-  if (launched && cluster.transport != Transport::kThreads) return run_as_mpi_rank(line, end);
-  return run_as_threads(line, cluster.ranks.value_or(1), end);
+  Supervisor supervisor({.name = name_of(*launch), .say = {}});
+  if (const std::optional<int> code = supervisor.run()) return *code;
+  return run_as_mpi_rank(line, *launch, supervisor);
 }
 
 }  // namespace varve

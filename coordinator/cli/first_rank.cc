@@ -1,0 +1,205 @@
+// Rank 0: opens the control server, prepares the job, hands out the orders, and sees the run
+// through.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+#include "common/host_name.h"
+#include "coordinator/cli/conductor.h"
+#include "coordinator/cli/rank.h"
+#include "coordinator/cli/run_record.h"
+#include "coordinator/fleet/token.h"
+#include "coordinator/jobs/verdict_file.h"
+
+namespace varve {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFarewellLimit = std::chrono::seconds(10);
+
+// Says a verdict to people, and to the run's folder as soon as that is known.
+class Herald {
+ public:
+  void set_paths(const OutputPaths& paths) {
+    const std::lock_guard lock(mutex_);
+    paths_ = paths;
+  }
+  void say(const Verdict& verdict) const {
+    const VerdictRecord record{.code = verdict.code,
+                               .rank = verdict.rank,
+                               .host = verdict.host,
+                               .text = verdict.text,
+                               .time = utc_now()};
+    if (!verdict.said) std::fprintf(stderr, "\n%s\n", verdict_line(record).c_str());
+    const std::lock_guard lock(mutex_);
+    if (paths_) write_verdict(paths_->verdict, record);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<OutputPaths> paths_;
+};
+
+ControlServer::Options server_options(const ClusterConfig& cluster, int ranks,
+                                      const Herald& herald) {
+  ControlServer::Options options;
+  options.ranks = ranks;
+  options.token = make_launch_token();
+  options.host = host_name();
+  options.bind = cluster.control.interface;
+  options.port = cluster.control.port;
+  options.deadlines = {cluster.deadlines.start, cluster.deadlines.peer, cluster.deadlines.step};
+  options.on_verdict = [&herald](const Verdict& v) { herald.say(v); };
+  options.log = [](const std::string& line) { std::fprintf(stderr, "varve: %s\n", line.c_str()); };
+  return options;
+}
+
+Orders make_orders(const PreparedJob& prepared, const Plan& plan) {
+  const ClusterConfig& cluster = prepared.cluster;
+  return {.model = prepared.job.model.string(),
+          .backend = std::string(to_string(cluster.backend)),
+          .threads = cluster.threads.value_or(0),
+          .stages = plan.stages(),
+          .rows = plan.shape.chunk,
+          .samples = std::min(plan.shape.chunk, plan.shape.parallel),
+          .in_flight = plan.shape.in_flight,
+          .kv_dtype = plan.shape.kv_dtype,
+          .step_deadline_ms = static_cast<std::uint64_t>(cluster.deadlines.step.count())};
+}
+
+// Ranks on this host as far as the launcher says; else all of them.
+std::size_t local_ranks(std::size_t ranks) {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr) continue;
+    const std::string_view text(value);
+    std::size_t local = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), local);
+    if (parsed.ec == std::errc() && local >= 1 && local <= ranks) return local;
+  }
+  return ranks;
+}
+
+// Runs `part`. What it throws is a mistake of the job's author, said here and now; the code, or 0.
+int saying_errors(const std::function<void()>& part) {
+  try {
+    part();
+    return 0;
+  } catch (const Error& e) {
+    std::fprintf(stderr, "varve: %s\n", e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "varve: internal error: %s\n", e.what());
+    return static_cast<int>(ExitCode::kOther);
+  }
+}
+
+template <class Message>
+void tell_all(Communicator& comm, const Message& message, Tag tag, Waiting waiting) {
+  std::vector<std::byte> bytes = to_bytes(message);
+  comm.broadcast(bytes, 0, tag, waiting);
+}
+
+class Coordinator {
+ public:
+  Coordinator(Communicator& comm, const RankContext& context) : comm_(comm), context_(context) {}
+
+  RankEnd run() {
+    Bootstrap bootstrap;
+    bootstrap.code = saying_errors([&] { bootstrap = open(); });
+    if (bootstrap.code != 0) {
+      tell_all(comm_, bootstrap, Tag::kBootstrap,
+               {kFarewellLimit, "the ranks to hear of an error"});
+      return {bootstrap.code, true};
+    }
+    RankPart part;
+    part.joined = [&](ControlClient&) { gather_fleet(bootstrap); };
+    part.run = [&](ControlClient& client, const std::string& host) { return serve(client, host); };
+    RankEnd end = with_client(bootstrap, comm_, context_, part);
+    if (const auto verdict = server_->finish(kFarewellLimit)) {
+      end = {static_cast<int>(verdict->code), false};
+    }
+    context_.end.set_server(nullptr);
+    return end;
+  }
+
+ private:
+  Bootstrap open() {
+    files_ = context_.files();
+    ControlServer::Options options = server_options(files_->cluster, comm_.size(), herald_);
+    Bootstrap bootstrap;
+    bootstrap.token = options.token;
+    bootstrap.start_deadline_ms = static_cast<std::uint32_t>(options.deadlines.start.count());
+    start_deadline_ = options.deadlines.start;
+    server_.emplace(std::move(options));
+    bootstrap.addresses = server_->addresses();
+    return bootstrap;
+  }
+
+  void gather_fleet(const Bootstrap& bootstrap) {
+    tell_all(comm_, bootstrap, Tag::kBootstrap,
+             {start_deadline_, "the ranks to hear where the control server is"});
+    // The verdict is out then, and reaches this rank like the others.
+    if (!server_->wait_for_ranks()) throw PeerError("the run ended before every rank had arrived");
+    context_.end.set_server(&*server_);
+    if (context_.supervisor != nullptr) context_.supervisor->set_watched();
+  }
+
+  int serve(ControlClient& client, const std::string& host) {
+    client.set_activity(ActivityKind::kPreparing);
+    Assignment assignment;
+    assignment.code = saying_errors([&] { assignment.orders = prepare(); });
+    tell_all(comm_, assignment, Tag::kOrders, {start_deadline_, "the ranks to take the job"});
+    if (assignment.code != 0) return assignment.code;
+    const CoordinatorHooks hooks{[this] { return begin(); },
+                                 [this](const std::vector<RankReport>& reports) {
+                                   conductor_->end_progress();
+                                   record_->finish(*conductor_, reports);
+                                 }};
+    live(assignment.orders, start_deadline_, comm_, client, host, &hooks);
+    return 0;
+  }
+
+  Orders prepare() {
+    prepared_.emplace(prepare_job(*std::move(files_)));
+    const auto ranks = static_cast<std::size_t>(comm_.size());
+    plan_ = plan_job(*prepared_, ranks, local_ranks(ranks));
+    paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);
+    herald_.set_paths(paths_);
+    record_.emplace(*prepared_, plan_, paths_);
+    std::fputs(print_plan(plan_).c_str(), stderr);
+    return make_orders(*prepared_, plan_);
+  }
+
+  StepSource* begin() {
+    record_->loaded();
+    conductor_.emplace(*prepared_, paths_, [this] { return busy_shares(server_->status()); });
+    batcher_.emplace(batch_job(*prepared_, plan_), *conductor_);
+    return &*batcher_;
+  }
+
+  Communicator& comm_;
+  const RankContext& context_;
+  Herald herald_;
+  std::optional<JobFiles> files_;
+  milliseconds start_deadline_{0};
+  std::optional<PreparedJob> prepared_;
+  Plan plan_;
+  OutputPaths paths_;
+  std::optional<RunRecord> record_;
+  std::optional<ControlServer> server_;  // its thread uses the herald
+  std::optional<Conductor> conductor_;
+  std::optional<Batcher> batcher_;
+};
+
+}  // namespace
+
+RankEnd run_first_rank(Communicator& comm, const RankContext& context) {
+  return Coordinator(comm, context).run();
+}
+
+}  // namespace varve
