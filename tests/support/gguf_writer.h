@@ -135,9 +135,9 @@ constexpr std::uint32_t gguf_number() {
   } else if constexpr (std::floating_point<T>) {
     return sizeof(T) == 4 ? 6 : 12;
   } else {
-    constexpr std::uint32_t is_signed = std::signed_integral<T> ? 1 : 0;
-    constexpr std::uint32_t size = sizeof(T);
-    return (size == 1 ? 0 : size == 2 ? 2 : size == 4 ? 4 : 10) + is_signed;
+    constexpr std::uint32_t kSigned = std::signed_integral<T> ? 1 : 0;
+    constexpr std::uint32_t kSize = sizeof(T);
+    return (kSize == 1 ? 0 : kSize == 2 ? 2 : kSize == 4 ? 4 : 10) + kSigned;
   }
 }
 

@@ -13,7 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-TemplateTokens tokens(std::set<std::string, std::less<>> special = {}) {
+TemplateTokens tokens(const std::set<std::string, std::less<>>& special = {}) {
   return {"<s>", "</s>", [special](std::string_view text) { return special.contains(text); }};
 }
 

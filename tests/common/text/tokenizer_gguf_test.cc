@@ -91,7 +91,7 @@ TEST(GgufTokenizer, WhatThePreTokenizersImply) {
   EXPECT_THAT(read(byte_level(parts)).encode("e\u0301"), ElementsAre(2)) << "NFC";
 }
 
-GgufWriter sentencepiece(std::vector<float> scores = {0, 0, 0, -1, -2, -3, -4}) {
+GgufWriter sentencepiece(const std::vector<float>& scores = {0, 0, 0, -1, -2, -3, -4}) {
   GgufWriter writer;
   writer.set("tokenizer.ggml.model", "llama").set("tokenizer.ggml.scores", scores);
   writer.set("tokenizer.ggml.tokens", Strings{"<unk>", "<s>", "</s>", "▁a", "▁", "a", "b"});
