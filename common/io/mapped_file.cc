@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/io/regular_file.h"
 
 namespace varve {
 namespace {
@@ -36,26 +35,28 @@ void unmap(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
-  const RegularFile file(path);
-  if (file.size() == 0) throw IoError(fmt::format("{}: is empty", path.string()));
-  void* base = ::mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.descriptor(), 0);
+MappedFile::MappedFile(const std::filesystem::path& path)
+    : file_(std::make_unique<RegularFile>(path)) {
+  if (file_->size() == 0) throw IoError(fmt::format("{}: is empty", path.string()));
+  void* base = ::mmap(nullptr, file_->size(), PROT_READ, MAP_SHARED, file_->descriptor(), 0);
   if (base == MAP_FAILED) {
     throw IoError(fmt::format("{}: cannot be mapped into memory: {}", path.string(),
                               std::generic_category().message(errno)));
   }
-  bytes_ = {static_cast<const std::byte*>(base), file.size()};
+  bytes_ = {static_cast<const std::byte*>(base), file_->size()};
 }
 
 MappedFile::~MappedFile() {
   unmap(bytes_);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : file_(std::move(other.file_)), bytes_(std::exchange(other.bytes_, {})) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {
     unmap(bytes_);
+    file_ = std::move(other.file_);
     bytes_ = std::exchange(other.bytes_, {});
   }
   return *this;

@@ -27,14 +27,14 @@ std::string_view kind_of(mode_t mode) {
   return "a device";
 }
 
-// The size of a regular file; anything else is refused.
-std::uint64_t checked_size(const std::filesystem::path& path, int descriptor) {
+struct stat inspect(const std::filesystem::path& path, int descriptor) {
   struct stat info {};
   if (::fstat(descriptor, &info) != 0) fail(path, "cannot be inspected", errno);
-  if (!S_ISREG(info.st_mode)) {
-    throw IoError(fmt::format("{}: is {}, not a file", path.string(), kind_of(info.st_mode)));
-  }
-  return static_cast<std::uint64_t>(info.st_size);
+  return info;
+}
+
+std::chrono::nanoseconds written(const struct stat& info) {
+  return std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
 }
 
 }  // namespace
@@ -47,7 +47,12 @@ RegularFile::RegularFile(std::filesystem::path path) : path_(std::move(path)) {
   }
   if (descriptor_ < 0) fail(path_, "cannot be opened", errno);
   try {
-    size_ = checked_size(path_, descriptor_);
+    const struct stat info = inspect(path_, descriptor_);
+    if (!S_ISREG(info.st_mode)) {
+      throw IoError(fmt::format("{}: is {}, not a file", path_.string(), kind_of(info.st_mode)));
+    }
+    size_ = static_cast<std::uint64_t>(info.st_size);
+    written_ = written(info);
   } catch (...) {
     ::close(descriptor_);
     throw;
@@ -64,6 +69,15 @@ std::size_t RegularFile::read(std::span<std::byte> out) {
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno != EINTR) fail(path_, "cannot be read", errno);
   }
+}
+
+void RegularFile::check_unchanged() const {
+  const struct stat info = inspect(path_, descriptor_);
+  if (static_cast<std::uint64_t>(info.st_size) == size_ && written(info) == written_) return;
+  throw IoError(
+      fmt::format("{}: was changed while it was in use, it had {} bytes and has {}; it must "
+                  "stay as it is",
+                  path_.string(), size_, info.st_size));
 }
 
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {

@@ -1,6 +1,7 @@
 // An open regular file, and the small ones read whole.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -23,11 +24,14 @@ class RegularFile {
   std::uint64_t size() const { return size_; }
   /// The next bytes into `out`; returns how many, 0 at the end.
   std::size_t read(std::span<std::byte> out);
+  /// IoError if the file has another size or was written to since it was opened.
+  void check_unchanged() const;
 
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
+  std::chrono::nanoseconds written_{};  // time of the last change to its content
 };
 
 /// The bytes of a regular file of at most `max_bytes`. IoError names the path and the cause.

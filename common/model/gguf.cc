@@ -273,6 +273,10 @@ std::unique_ptr<GgufFile> GgufFile::from_bytes(std::span<const std::byte> bytes,
   return std::unique_ptr<GgufFile>(new GgufFile(std::nullopt, bytes, std::move(path)));
 }
 
+void GgufFile::check_unchanged(const TensorEntry&) const {
+  if (mapping_) mapping_->check_unchanged();
+}
+
 void GgufFile::release(const TensorEntry& tensor) const {
   if (!mapping_) return;
   mapping_->advise(MappedFile::Access::kDontNeed,

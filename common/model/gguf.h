@@ -31,6 +31,7 @@ class GgufFile final : public TensorFile {
   const std::vector<TensorEntry>& tensors() const override { return index_.entries(); }
   const TensorEntry* find(std::string_view name) const override { return index_.find(name); }
   void release(const TensorEntry& tensor) const override;
+  void check_unchanged(const TensorEntry& tensor) const override;
   std::string describe(std::string_view name) const override;
 
   const GgufMetadata& metadata() const { return metadata_; }

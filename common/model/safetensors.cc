@@ -123,6 +123,12 @@ const TensorEntry* SafetensorsFile::find(std::string_view name) const {
   return index_.find(name);
 }
 
+void SafetensorsFile::check_unchanged(const TensorEntry& tensor) const {
+  for (const MappedFile& mapping : mappings_) {
+    if (mapping.holds(tensor.data)) mapping.check_unchanged();
+  }
+}
+
 void SafetensorsFile::release(const TensorEntry& tensor) const {
   for (const MappedFile& mapping : mappings_) {
     if (!mapping.holds(tensor.data)) continue;

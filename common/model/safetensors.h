@@ -33,6 +33,7 @@ class SafetensorsFile final : public TensorFile {
   const std::vector<TensorEntry>& tensors() const override { return index_.entries(); }
   const TensorEntry* find(std::string_view name) const override;
   void release(const TensorEntry& tensor) const override;
+  void check_unchanged(const TensorEntry& tensor) const override;
   std::string describe(std::string_view name) const override;
 
  private:

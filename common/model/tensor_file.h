@@ -31,6 +31,9 @@ class TensorFile {
   /// Gives back the memory that holds the pages of a tensor, for one who has copied it and is done.
   /// A hint: whoever reads the tensor again gets its bytes from the file again.
   virtual void release(const TensorEntry& tensor) const = 0;
+  /// IoError if the file that holds a tensor was truncated or written to since it was opened, so
+  /// that its bytes are gone or not those that were checked.
+  virtual void check_unchanged(const TensorEntry& tensor) const = 0;
   /// For error messages: the file (or directory) and, where sharded, the shard of `name`.
   virtual std::string describe(std::string_view name) const = 0;
 };

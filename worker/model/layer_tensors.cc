@@ -90,6 +90,7 @@ const TensorEntry& LayerTensors::find(std::string_view role, std::span<const std
                               files_.tensors->describe(name), name, fmt::join(entry->shape, ", "),
                               fmt::join(shape, ", ")));
   }
+  files_.tensors->check_unchanged(*entry);
   if (used_.insert(name).second) bytes_ += entry->bytes;
   return *entry;
 }

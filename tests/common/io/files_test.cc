@@ -83,6 +83,23 @@ TEST(MappedFile, SaysWhyAFileCannotBeRead) {
   EXPECT_EQ(message("."), base + "/.: is a folder, not a file");
 }
 
+TEST(MappedFile, KnowsThatTheFileWasChanged) {
+  const TempFolder folder;
+  write_file(folder / "f", as_bytes("12345"));
+  const MappedFile file(folder / "f");
+  EXPECT_NO_THROW(file.check_unchanged());
+  // Another file of the same name is no change of this one.
+  write_file(folder / "g", as_bytes("1"));
+  std::filesystem::rename(folder / "f", folder / "old");
+  std::filesystem::rename(folder / "g", folder / "f");
+  EXPECT_NO_THROW(file.check_unchanged());
+  std::filesystem::resize_file(folder / "old", 3);
+  EXPECT_EQ(
+      io_error([&] { file.check_unchanged(); }),
+      (folder / "f").string() +
+          ": was changed while it was in use, it had 5 bytes and has 3; it must stay as it is");
+}
+
 TEST(MappedFile, SaysThatLinksAreCyclic) {
   const TempFolder folder;
   std::filesystem::create_symlink("b", folder / "a");

@@ -1,6 +1,8 @@
 // What loading leaves in memory. Names, shapes and messages are tested with the families.
 #include "worker/model/layer_tensors.h"
 
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,6 +13,7 @@
 #include "common/model/gguf.h"
 #include "common/model/safetensors.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/io_error.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
@@ -110,6 +113,24 @@ TEST_P(Loading, ABackendThatReadsTheFileItselfKeepsItsPages) {
   const Weight weight = tensors.matrix("output.weight", kRows, kCols);
   EXPECT_EQ(weight.storage.bytes(), 0U);
   EXPECT_EQ(last_row(*ops, weight), expected_row());
+}
+
+TEST_P(Loading, AFileThatChangedMeanwhileIsAnError) {
+  const auto ops = make_ops("cpu", 1);
+  LayerTensors tensors(files_, *ops, std::nullopt);
+  tensors.matrix("token_embd.weight", kRows, kCols);
+  const auto size = std::filesystem::file_size(path_);
+  const auto message = [&] {
+    return io_error([&] { tensors.matrix("output.weight", kRows, kCols); });
+  };
+  std::filesystem::resize_file(path_, size / 2);
+  EXPECT_EQ(message(),
+            fmt::format("{}: was changed while it was in use, it had {} bytes and has {}; "
+                        "it must stay as it is",
+                        path_.string(), size, size / 2));
+  // The size is right again, the bytes are not.
+  std::filesystem::resize_file(path_, size);
+  EXPECT_THAT(message(), testing::HasSubstr(": was changed while it was in use"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Loading,
