@@ -2,11 +2,13 @@
 // through.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 
+#include "common/cores.h"
 #include "common/host_name.h"
 #include "coordinator/cli/conductor.h"
 #include "coordinator/cli/rank.h"
@@ -71,9 +73,11 @@ Orders make_orders(const PreparedJob& prepared, const Plan& plan) {
           .step_deadline_ms = static_cast<std::uint64_t>(cluster.deadlines.step.count())};
 }
 
-// Ranks on this host as far as the launcher says; else all of them.
+// Ranks on this host as far as the launcher says; else all of them. Slurm names the tasks of every
+// node, "2(x3),1", and begins with rank 0's.
 std::size_t local_ranks(std::size_t ranks) {
-  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
+  for (const char* variable :
+       {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"}) {
     const char* value = std::getenv(variable);
     if (value == nullptr) continue;
     const std::string_view text(value);
@@ -82,6 +86,17 @@ std::size_t local_ranks(std::size_t ranks) {
     if (parsed.ec == std::errc() && local >= 1 && local <= ranks) return local;
   }
   return ranks;
+}
+
+// mpirun pins each of two ranks to one core unless told otherwise, and nobody would see why a run
+// is slow.
+void note_binding(const ClusterConfig& cluster, std::size_t local_ranks) {
+  const std::size_t share = std::max<std::size_t>(machine_cores() / local_ranks, 1);
+  if (cluster.threads || usable_cores() >= share) return;
+  std::fprintf(
+      stderr,
+      "varve: rank 0 is bound to %zu of %zu cores; with mpirun --bind-to none it would use %zu\n",
+      usable_cores(), machine_cores(), share);
 }
 
 // Runs `part`. What it throws is a mistake of the job's author, said here and now; the code, or 0.
@@ -167,11 +182,13 @@ class Coordinator {
   Orders prepare() {
     prepared_.emplace(prepare_job(*std::move(files_)));
     const auto ranks = static_cast<std::size_t>(comm_.size());
-    plan_ = plan_job(*prepared_, ranks, local_ranks(ranks));
+    const std::size_t local = local_ranks(ranks);
+    plan_ = plan_job(*prepared_, ranks, local);
     paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);
     herald_.set_paths(paths_);
     record_.emplace(*prepared_, plan_, paths_);
     std::fputs(print_plan(plan_).c_str(), stderr);
+    note_binding(prepared_->cluster, local);
     return make_orders(*prepared_, plan_);
   }
 

@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <fstream>
-#include <thread>
 
+#include "common/cores.h"
 #include "common/error.h"
 
 namespace varve {
 namespace {
 
 std::size_t thread_count(const Orders& orders, std::size_t local_ranks) {
-  if (orders.threads > 0) return orders.threads;
-  const std::size_t cores = std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
-  return std::max<std::size_t>(cores / local_ranks, 1);
+  return orders.threads > 0 ? orders.threads : cores_of_a_rank(local_ranks);
 }
 
 }  // namespace
