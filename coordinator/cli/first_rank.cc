@@ -165,7 +165,7 @@ class Coordinator {
   }
 
   int serve(ControlClient& client, const std::string& host) {
-    client.set_activity(ActivityKind::kPreparing);
+    client.announce(ActivityKind::kPreparing);
     Assignment assignment;
     assignment.code = saying_errors([&] { assignment.orders = prepare(); });
     tell_all(comm_, assignment, Tag::kOrders, {start_deadline_, "the ranks to take the job"});

@@ -64,7 +64,7 @@ RankEnd run_other_rank(Communicator& comm, const RankContext& context) {
     if (context.supervisor != nullptr) context.supervisor->set_watched();
   };
   part.run = [&](ControlClient& client, const std::string& host) {
-    client.set_activity(ActivityKind::kWaitingOrders);
+    client.announce(ActivityKind::kWaitingOrders);
     comm.broadcast(bytes, 0, Tag::kOrders, {kOrdersLimit, "the job from rank 0"});
     const auto assignment = from_bytes<Assignment>(bytes, "orders");
     if (assignment.code != 0) return assignment.code;
@@ -78,14 +78,14 @@ RankEnd run_other_rank(Communicator& comm, const RankContext& context) {
 
 void live(const Orders& orders, milliseconds start_deadline, Communicator& comm,
           ControlClient& client, const std::string& host, const CoordinatorHooks* coordinator) {
-  client.set_activity(ActivityKind::kLoading);
+  client.announce(ActivityKind::kLoading);
   const Placement place = exchange_placement(
       comm, host, {start_deadline, "the ranks to meet"})[static_cast<std::size_t>(comm.rank())];
   Worker worker(orders, comm, static_cast<std::size_t>(place.local_size));
   const milliseconds step_deadline(orders.step_deadline_ms);
   comm.gather({}, 0, Tag::kPlan, {step_deadline, "every rank to load its layers"});
   worker.run(coordinator != nullptr ? coordinator->on_ready() : nullptr, hooks_for(client));
-  client.set_activity(ActivityKind::kReporting);
+  client.announce(ActivityKind::kReporting);
   const auto reports = comm.gather(to_bytes(rank_report(worker, comm, orders, host)), 0,
                                    Tag::kReport, {step_deadline, "every rank's report"});
   if (coordinator == nullptr) return;

@@ -79,6 +79,7 @@ class ControlClient::Impl {
 
   void set_activity(ActivityKind kind, std::uint64_t step, std::uint32_t peer);
   void set_status(const StageStatus& status) { status_.store(status); }
+  void announce(ActivityKind kind);
   bool fail(ExitCode code, const std::string& message, milliseconds limit);
   bool goodbye(milliseconds limit);
 
@@ -346,6 +347,13 @@ void ControlClient::Impl::set_activity(ActivityKind kind, std::uint64_t step, st
   doing_.store({static_cast<std::uint64_t>(kind), step, peer, nanoseconds_now()});
 }
 
+void ControlClient::Impl::announce(ActivityKind kind) {
+  set_activity(kind, kNoStep, kNoRank);
+  asio::post(io_, [this] {
+    if (!ended_) send_heartbeat();
+  });
+}
+
 bool ControlClient::Impl::fail(ExitCode code, const std::string& message, milliseconds limit) {
   std::unique_lock lock(mutex_);
   if (!std::exchange(told_, true) && !over_) {
@@ -376,6 +384,9 @@ void ControlClient::set_activity(ActivityKind kind, std::uint64_t step, std::uin
 }
 void ControlClient::set_status(const StageStatus& status) {
   impl_->set_status(status);
+}
+void ControlClient::announce(ActivityKind kind) {
+  impl_->announce(kind);
 }
 bool ControlClient::fail(ExitCode code, const std::string& message, milliseconds limit) {
   return impl_->fail(code, message, limit);

@@ -58,6 +58,9 @@ class ControlClient {
   /// and set_status may each be called by one thread at a time.
   void set_activity(ActivityKind kind, std::uint64_t step = kNoStep, std::uint32_t peer = kNoRank);
   void set_status(const StageStatus& status);
+  /// set_activity, and tells the coordinator at once: for the few changes that a verdict should
+  /// know of however soon the rank is lost.
+  void announce(ActivityKind kind);
 
   /// Tells the coordinator why this rank ends and waits for the verdict that follows (on_abort), or
   /// for the end of the connection. True if one came within `limit`. Only the first call tells.

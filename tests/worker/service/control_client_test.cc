@@ -170,6 +170,33 @@ TEST(ControlClient, DeathOfOneEndsTheOthersWithTheVerdict) {
   EXPECT_EQ(fleet.verdicts(), 1);
 }
 
+TEST(ControlClient, WhatIsAnnouncedIsKnownBeforeTheNextHeartbeat) {
+  Fleet fleet(2, milliseconds(60'000));  // a heartbeat every 7.5 s
+  auto ranks = fleet.all_join();
+  ranks[1].client->announce(ActivityKind::kLoading);
+  const auto by = std::chrono::steady_clock::now() + milliseconds(5'000);
+  const auto known = [&] {
+    return fleet.server().status().at(1).activity.kind == ActivityKind::kLoading;
+  };
+  while (!known() && std::chrono::steady_clock::now() < by) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  EXPECT_TRUE(known());
+}
+
+// Only the rank that was told to reports, and that only when all have arrived.
+TEST(ControlClient, EndOfTheCoordinatorBeforeAllHaveArrivedIsNobodysToReport) {
+  Fleet fleet(3, milliseconds(800));
+  std::vector<Rank> ranks;
+  for (int rank : {1, 2}) ranks.push_back(fleet.join(rank));
+  std::this_thread::sleep_for(milliseconds(250));  // two beats
+  fleet.destroy_server();
+  for (Rank& rank : ranks) {
+    EXPECT_TRUE(rank.notices->wait().coordinator_lost);
+    EXPECT_FALSE(rank.notices->wait().report_here);
+  }
+}
+
 TEST(ControlClient, FailureReturnsWithTheVerdict) {
   Fleet fleet(2);
   auto ranks = fleet.all_join();

@@ -71,19 +71,24 @@ class Process {
   int tell_ = -1;
 };
 
-// Computes step 7 for ever; ends with the code that it is told.
+constexpr int kReports = 50;
+
+// Computes step 7 for ever; ends with the code that it is told, plus kReports if it would write a
+// verdict of its own.
 int run_rank(int rank, std::uint16_t port) {
-  std::promise<ExitCode> told;
+  std::promise<int> told;
   ControlClient::Options options;
   options.addresses = {fmt::format("127.0.0.1:{}", port)};
   options.token = kToken;
   options.rank = rank;
   options.host = fmt::format("node-{}", rank);
-  options.on_abort = [&](const AbortNotice& notice) { told.set_value(notice.code); };
+  options.on_abort = [&](const AbortNotice& notice) {
+    told.set_value(static_cast<int>(notice.code) + (notice.report_here ? kReports : 0));
+  };
   ControlClient client(options);
   client.set_activity(ActivityKind::kComputing, 7);
   auto code = told.get_future();
-  return code.wait_for(kPatience) == std::future_status::ready ? static_cast<int>(code.get()) : 98;
+  return code.wait_for(kPatience) == std::future_status::ready ? code.get() : 98;
 }
 
 class ProcessDeath : public testing::Test {
@@ -134,6 +139,23 @@ TEST_F(ProcessDeath, StoppedRankIsNamedAndEndsWhenItWakes) {
   EXPECT_EQ(ranks_[0].wait(), 5);
   EXPECT_EQ(ranks_[1].wait(), 5);
   ranks_[2].signal(SIGCONT);
+  EXPECT_EQ(ranks_[2].wait(), 5);
+}
+
+TEST_F(ProcessDeath, TheReporterThatWasStoppedHasNothingToReport) {
+  ASSERT_TRUE(all_compute());
+  ranks_[1].signal(SIGSTOP);
+  EXPECT_EQ(server_->finish(kPatience).value().rank, 1);
+  server_.reset();  // and with it the order to end, which a reset of the connection may discard
+  ranks_[1].signal(SIGCONT);
+  EXPECT_EQ(ranks_[1].wait(), 5);
+}
+
+TEST_F(ProcessDeath, TheReporterSpeaksForACoordinatorThatIsLost) {
+  ASSERT_TRUE(all_compute());
+  std::this_thread::sleep_for(kPeerDeadline / 2);  // who reports has got about
+  server_.reset();
+  EXPECT_EQ(ranks_[1].wait(), 5 + kReports);
   EXPECT_EQ(ranks_[2].wait(), 5);
 }
 
