@@ -169,6 +169,22 @@ TEST_F(BadJob, AJobThatIsNoFile) {
   EXPECT_EQ(report("/dev/zero"), "/dev/zero: is a device, not a file\n");
 }
 
+TEST_F(BadJob, AClusterFileThatIsWrong) {
+  write("c.yaml", "memory: 1\nlayrs: auto\n");
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  const auto report = [&](const char* file) {
+    const Ended ended = run("run", "--cluster " + path(file));
+    EXPECT_EQ(ended.code, 2);
+    return ended.err;
+  };
+  EXPECT_EQ(report("c.yaml"),
+            "varve: c.yaml:1:1: memory: must be auto or a size between 1 MiB and 64 TiB, is 1\n"
+            "c.yaml:2:1: unknown key 'layrs'; did you mean 'layers'?; known: backend, transport, "
+            "ranks, threads, layers, memory, in_flight, control, deadlines\n");
+  EXPECT_EQ(report("pipe"), "varve: pipe: is a pipe, not a file\n");
+  EXPECT_EQ(report("none.yaml"), "varve: none.yaml: no such file\n");
+}
+
 TEST_F(BadJob, YamlThatIsJunk) {
   std::filesystem::copy_file(path("m.gguf"), path("job.yaml"),
                              std::filesystem::copy_options::overwrite_existing);

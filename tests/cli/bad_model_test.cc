@@ -162,6 +162,8 @@ TEST_F(BadModel, WithoutATokenizer) {
   use_model("hf");
   EXPECT_EQ(report(),
             "hf/tokenizer.json: is missing; a model in a folder brings its tokenizer in it\n");
+  write("hf/tokenizer.json", "{\"model\": ");
+  EXPECT_THAT(report(), StartsWith("hf/tokenizer.json: is not JSON: at line 1, column 11: "));
 }
 
 TEST_F(BadModel, AChatTemplateThatIsUnknown) {

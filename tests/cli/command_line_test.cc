@@ -41,7 +41,7 @@ using CommandLineJob = JobFolder;
 TEST_F(CommandLineJob, AllProblemsAtOnceWithTheirPlaces) {
   write("job.yaml", "model: nowhere.gguf\ndocument: d.txt\nquestons: [a]\nprefill: {chunk: 0}\n");
   for (const char* verb : {"validate", "run", "plan"}) {
-    const Ended ended = run(verb, "--threads many");
+    const Ended ended = run(verb, "--backend cpuu");
     EXPECT_EQ(ended.code, 2);
     EXPECT_EQ(ended.err,
               std::string(verb == std::string_view("validate") ? "" : "varve: ") +
@@ -50,8 +50,8 @@ TEST_F(CommandLineJob, AllProblemsAtOnceWithTheirPlaces) {
                   "job.yaml:3:1: unknown key 'questons'; did you mean 'questions'?; known: name, "
                   "model, document, sampling, questions, chat, prefill, decode, cache, output\n"
                   "job.yaml:4:11: prefill.chunk: must be between 1 and 65536, is 0\n"
-                  "--set 'cluster.threads=many': threads: must be auto or a whole number between 1 "
-                  "and 1024, is the text 'many'\n");
+                  "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean "
+                  "'cpu'?; known: auto, cpu, reference, cuda\n");
   }
 }
 

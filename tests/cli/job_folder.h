@@ -34,10 +34,11 @@ class JobFolder : public testing::Test {
               std::string(lines) + "\n");
   }
 
-  /// `verb` on job.yaml. In what it prints, the folder's own name is left out.
+  /// `verb` on job.yaml, with one thread a rank: nothing is said of cores then. In what it prints,
+  /// the folder's own name is left out.
   Ended run(const std::string& verb, const std::string& more = "",
             const std::string& before = "") const {
-    Ended ended = run_varve(verb + " " + path("job.yaml") + " " + more, before);
+    Ended ended = run_varve(verb + " " + path("job.yaml") + " --threads 1 " + more, before);
     for (std::string* text : {&ended.out, &ended.err}) strip(*text);
     return ended;
   }
