@@ -36,7 +36,7 @@ enum class Transport { kAuto, kMpi, kThreads };
 
 struct ControlConfig {
   std::uint16_t port = 0;  // 0: any free one
-  std::string interface;   // "eth0"; empty: the one that the launcher's address uses
+  std::string interface;   // "eth0", or an address; empty: all, which the ranks try in turn
 };
 
 struct DeadlineConfig {
