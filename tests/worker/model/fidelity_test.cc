@@ -1,5 +1,8 @@
 // The model's arithmetic against transformers in float32 (tests/golden): every family on a tiny
 // random model, from Hugging Face folders and from GGUF, and SmolLM2 on 4096 tokens of the Bible.
+// On every instruction set that this machine has. To keep the time bounded, only the best one and
+// AVX2 (what most machines have) read all 4096 tokens and continue all eight prompts; the others
+// read the first 512 and continue two.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +13,7 @@
 #include <thread>
 
 #include "common/io/regular_file.h"
+#include "tests/kernels/fixtures.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/golden.h"
 #include "tests/support/temp_folder.h"
@@ -122,12 +126,12 @@ TEST_P(TinyModels, LogitsAreThoseOfTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, TinyModels,
                          testing::Combine(testing::ValuesIn(tiny_cases()),
-                                          testing::Values("reference", "cpu")),
+                                          testing::ValuesIn(test::all_backends())),
                          [](const auto& test) {
                            const TinyCase& c = std::get<0>(test.param);
                            return c.folder +
                                   (c.file.empty() ? "_hf_" : "_" + c.file.substr(0, 3) + "_") +
-                                  std::get<1>(test.param);
+                                  test::test_name(std::get<1>(test.param));
                          });
 
 // The file with 64 bytes, a multiple of its alignment, of metadata more: a window of 16.
@@ -177,81 +181,128 @@ double divergence(std::span<const float> reference, const float* ours) {
   return kl;
 }
 
-class SmolLm2 : public testing::TestWithParam<DType> {
+using Backend = std::string;
+
+class SmolLm2 : public testing::TestWithParam<std::tuple<Backend, DType>> {
  protected:
   void SetUp() override {
     const char* path = std::getenv("VARVE_SMOLLM2");
     if (path == nullptr) GTEST_SKIP() << "VARVE_SMOLLM2 names the model's file";
     path_ = path;
   }
+
+  static const Backend& backend() { return std::get<0>(GetParam()); }
+  /// Whether this instruction set is tried at full length.
+  static bool in_full() {
+    return backend() == test::fast_backends().front() || backend() == "cpu:avx2";
+  }
+  WholeModel model(std::size_t capacity, std::size_t chunk) const {
+    return WholeModel(path_, backend(), std::get<1>(GetParam()), capacity, chunk);
+  }
+
   std::string path_;
 };
 
-TEST_P(SmolLm2, DivergenceAndArgmaxOn4096TokensOfTheBible) {
+// The reference's logits from its own last hidden states, through the head as it is stored.
+class ReferenceLogits {
+ public:
+  ReferenceLogits(const std::string& path, const Golden& golden)
+      : golden_(golden),
+        files_(open_model(path)),
+        ops_(make_ops("cpu", std::max(std::thread::hardware_concurrency(), 1U))) {
+    const TensorEntry* table = files_.tensors->find("token_embd.weight");
+    head_ = ops_->prepare({table->data, table->dtype, table->shape[0], table->shape[1]});
+    logits_.resize(table->shape[0]);
+  }
+
+  /// Hidden states are kept of every stride-th position alone: 7, 15, 23, ...
+  bool has(std::size_t position) const { return position % stride() == stride() - 1; }
+  std::span<const float> at(std::size_t position) {
+    const std::size_t width = golden_.shape("hidden")[1];
+    const float* hidden = golden_.f32("hidden").data() + position / stride() * width;
+    ops_->linear({hidden, 1, width, width}, head_, {},
+                 Matrix{logits_.data(), 1, logits_.size(), logits_.size()});
+    return logits_;
+  }
+
+ private:
+  std::size_t stride() const { return golden_.shape("tokens")[0] / golden_.shape("hidden")[0]; }
+
+  const Golden& golden_;
+  ModelFiles files_;
+  std::unique_ptr<Ops> ops_;
+  Weight head_;
+  std::vector<float> logits_;
+};
+
+// Rows in f16 move a logit by some thousandths, whoever computes with them, so they toss a coin
+// where the reference's first choice leads by less than this: at 2 of the 4096 positions. Those
+// count with f32 rows alone. (transformers itself, its keys and values rounded to f16, has a mean
+// KL of 1.8e-6 and another argmax at 3 positions, these 2 among them.)
+constexpr float kTie = 1e-3F;
+
+TEST_P(SmolLm2, DivergenceAndArgmaxOnTheBible) {
   const Golden golden = Golden::load(golden_folder() / "smollm2/bible.safetensors");
-  const auto tokens = golden.i32("tokens");
+  const auto tokens = golden.i32("tokens").first(in_full() ? 4096 : 512);
   const auto argmax = golden.i32("argmax");
-  const auto hidden = golden.f32("hidden");  // [512, 576]: of positions 7, 15, 23, ...
-  const std::size_t stride = tokens.size() / golden.shape("hidden")[0];
-  const std::size_t width = golden.shape("hidden")[1];
-  WholeModel model(path_, "cpu", GetParam(), tokens.size(), 512);
-
-  // The reference's logits from its own last hidden states, through the head as it is stored.
-  const auto ops = make_ops("cpu", std::max(std::thread::hardware_concurrency(), 1U));
-  const ModelFiles files = open_model(path_);
-  const TensorEntry* table = files.tensors->find("token_embd.weight");
-  const Weight head = ops->prepare({table->data, table->dtype, model.vocab(), width});
-  std::vector<float> reference(model.vocab());
-
+  const auto gap = golden.f32("gap");
+  ReferenceLogits reference(path_, golden);
+  const float tie = std::get<1>(GetParam()) == DType::kF32 ? 0 : kTie;
   double kl = 0;
   std::size_t kl_positions = 0;
-  std::size_t same = 0;
-  model.feed(tokens, [&](std::size_t first, ConstMatrix rows) {
+  std::size_t different = 0;
+  std::size_t tossed = 0;
+  model(tokens.size(), 512).feed(tokens, [&](std::size_t first, ConstMatrix rows) {
     for (std::size_t r = 0; r < rows.rows; ++r) {
       const std::size_t at = first + r;
       const float* row = rows.row(r);
-      same += std::max_element(row, row + rows.cols) - row == argmax[at] ? 1 : 0;
-      if (at % stride != stride - 1) continue;
-      const ConstMatrix h{hidden.data() + at / stride * width, 1, width, width};
-      ops->linear(h, head, {}, Matrix{reference.data(), 1, model.vocab(), model.vocab()});
-      kl += divergence(reference, row);
+      if (std::max_element(row, row + rows.cols) - row != argmax[at]) {
+        ++(gap[at] < tie ? tossed : different);
+      }
+      if (!reference.has(at)) continue;
+      kl += divergence(reference.at(at), row);
       ++kl_positions;
     }
   });
   const double mean_kl = kl / static_cast<double>(kl_positions);
-  const double share = static_cast<double>(same) / static_cast<double>(tokens.size());
-  RecordProperty("mean_kl", std::to_string(mean_kl));
-  std::printf("mean KL %.3g over %zu positions, same argmax %.4f %%\n", mean_kl, kl_positions,
-              100 * share);
+  std::printf("mean KL %.3g over %zu positions; of %zu, another argmax at %zu and %zu ties\n",
+              mean_kl, kl_positions, tokens.size(), different, tossed);
   EXPECT_LT(mean_kl, 1e-4);
-  EXPECT_GE(share, 0.999);
+  // 99.9 %, or one position where that would be less than one.
+  EXPECT_LE(different, std::max<std::size_t>(tokens.size() / 1000, 1));
 }
 
-TEST_P(SmolLm2, GreedyContinuationsOfEightPrompts) {
+TEST_P(SmolLm2, GreedyContinuations) {
   const Golden golden = Golden::load(golden_folder() / "smollm2/greedy.safetensors");
   const auto tokens = golden.i32("tokens");  // [8, 64]
   const std::size_t length = golden.shape("tokens")[1];
-  for (std::size_t prompt = 0; prompt < golden.shape("tokens")[0]; ++prompt) {
+  const std::size_t prompts = in_full() ? golden.shape("tokens")[0] : 2;
+  for (std::size_t prompt = 0; prompt < prompts; ++prompt) {
     const auto start = golden.i32("prompt" + std::to_string(prompt));
-    WholeModel model(path_, "cpu", GetParam(), start.size() + length, 64);
+    WholeModel whole = model(start.size() + length, 64);
     std::int32_t next = 0;
     const auto choose = [&next](std::size_t, ConstMatrix rows) {
       const float* row = rows.row(rows.rows - 1);
       next = static_cast<std::int32_t>(std::max_element(row, row + rows.cols) - row);
     };
-    model.feed(start, choose);
+    whole.feed(start, choose);
     std::vector<std::int32_t> answer;
     while (answer.size() < length) {
       answer.push_back(next);
-      model.feed(std::vector<std::int32_t>{next}, choose);
+      whole.feed(std::vector<std::int32_t>{next}, choose);
     }
     const auto expected = tokens.subspan(prompt * length, length);
     EXPECT_TRUE(std::equal(answer.begin(), answer.end(), expected.begin())) << "prompt " << prompt;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, SmolLm2, testing::Values(DType::kF32, DType::kF16),
-                         [](const auto& test) { return std::string(dtype_info(test.param).name); });
+INSTANTIATE_TEST_SUITE_P(Backends, SmolLm2,
+                         testing::Combine(testing::ValuesIn(test::fast_backends()),
+                                          testing::Values(DType::kF32, DType::kF16)),
+                         [](const auto& test) {
+                           return test::test_name(std::get<0>(test.param)) + "_" +
+                                  std::string(dtype_info(std::get<1>(test.param)).name);
+                         });
 
 }  // namespace
 }  // namespace varve
