@@ -1,5 +1,8 @@
 #include "worker/service/exit_timer.h"
 
+#include <pthread.h>
+
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -8,9 +11,25 @@
 #include <utility>
 
 namespace varve {
+namespace {
+
+// A thread that takes no signals: it may be started before those are blocked that somebody handles
+// elsewhere, and one thread that does not block a signal is enough to end the process.
+template <class Body>
+std::thread start_without_signals(Body body) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
 
 ExitTimer::ExitTimer(std::function<void(ExitCode)> leave)
-    : leave_(std::move(leave)), thread_([this] { run(); }) {}
+    : leave_(std::move(leave)), thread_(start_without_signals([this] { run(); })) {}
 
 ExitTimer::~ExitTimer() {
   {

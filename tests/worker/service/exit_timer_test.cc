@@ -1,9 +1,12 @@
 #include "worker/service/exit_timer.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <future>
 #include <thread>
@@ -48,6 +51,24 @@ TEST(ExitTimer, EarliestEndCounts) {
   auto code = left.get_future();
   ASSERT_EQ(code.wait_for(kPatience / 2), std::future_status::ready);
   EXPECT_EQ(code.get(), ExitCode::kInterrupted);
+}
+
+// One thread that does not block a signal is where it is delivered, and then it ends the process.
+TEST(ExitTimerDeathTest, TakesNoSignalsThatAreBlockedLater) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const ExitTimer timer;
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        pthread_sigmask(SIG_BLOCK, &set, nullptr);
+        kill(getpid(), SIGTERM);
+        int signal = 0;
+        sigwait(&set, &signal);
+        _exit(signal);
+      },
+      testing::ExitedWithCode(SIGTERM), "");
 }
 
 // The main thread is busy for ever here, and holds stdout, on which a flush would wait.
