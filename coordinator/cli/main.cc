@@ -12,7 +12,16 @@ namespace {
 
 using varve::CommandLine;
 
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  varve plan job.yaml --ranks 4\n"
+    "  varve run job.yaml\n"
+    "  mpirun --bind-to none -np 4 varve run job.yaml\n\n";
+constexpr const char* kAnswers =
+    "The answers go to results.jsonl in the job's output.dir, what the run did to run.json there,\n"
+    "a table to standard output, plan and progress to standard error.\n\n";
 constexpr const char* kFooter =
+    "configs/jobs/document_qa.yaml and configs/clusters/local.yaml name every setting.\n\n"
     "Exit codes: 0 done, 1 other failure, 2 command line, job or input file, 3 does not fit,\n"
     "5 a rank was lost, 130 interrupted, 143 terminated.\n";
 
@@ -40,35 +49,37 @@ void add_common(CLI::App& app, CommandLine& line) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_setting(app, line, "--ranks", "cluster.ranks",
-              "ranks to plan for; without mpirun, ranks to run as threads");
+              "ranks to plan for; without mpirun, ranks to run as threads (default 1)");
   add_setting(app, line, "--layers", "cluster.layers",
               "stage cut, one A:B per rank, for example 0:15,15:30; or auto");
   add_setting(app, line, "--backend", "cluster.backend", "auto, cpu, reference, cuda");
   add_setting(app, line, "--threads", "cluster.threads", "threads of each rank, or auto");
   add_setting(app, line, "--memory", "cluster.memory", "limit per rank, for example 24GiB");
-  add_setting(app, line, "--output", "output.dir", "folder of the results");
+  add_setting(app, line, "--output", "output.dir",
+              "folder of the results, instead of the job's output.dir");
 }
 
 int parse_and_run(int argc, char** argv) {
-  CLI::App app{"varve: long documents, many questions, layers sharded over ranks"};
+  CLI::App app{"varve: long documents, many questions, layers sharded over ranks", "varve"};
   app.set_version_flag("--version", VARVE_VERSION);
   app.require_subcommand(1);
-  app.footer(kFooter);
+  app.footer(std::string(kExamples) + kFooter);
   CommandLine line;
 
   CLI::App* run = app.add_subcommand(
       "run",
-      "Answer a job's questions. Under mpirun every rank runs a share of the layers; "
-      "without it, the ranks are threads of this process.");
+      "Answer a job's questions. Under mpirun each rank runs a share of the layers, else they are "
+      "threads.");
   CLI::App* plan = app.add_subcommand(
       "plan", "Print what each rank would hold and send, before any weight is read.");
-  CLI::App* validate =
-      app.add_subcommand("validate", "List everything that is wrong with a job or cluster file.");
+  CLI::App* validate = app.add_subcommand(
+      "validate", "List everything that is wrong with a job and its cluster file.");
   for (CLI::App* command : {run, plan, validate}) {
     add_common(*command, line);
     command->footer(kFooter);
   }
-  plan->add_flag("--json", line.json, "as JSON");
+  run->footer(std::string(kAnswers) + kFooter);
+  plan->add_flag("--json", line.json, "print the plan as JSON");
 
   try {
     app.parse(argc, argv);

@@ -31,7 +31,7 @@ std::vector<double> busy_shares(const std::vector<RankStatus>& ranks) {
 }
 
 RunRecord::RunRecord(const PreparedJob& job, const Plan& plan, const OutputPaths& paths)
-    : job_(job), paths_(paths) {
+    : paths_(paths) {
   report_.versions = {{"varve", VARVE_VERSION}, {"compiler", __VERSION__}};
   report_.started = utc_now();
   report_.job_json = to_json(job.job);

@@ -24,7 +24,6 @@ class RunRecord {
   void finish(const Conductor& conductor, const std::vector<RankReport>& ranks);
 
  private:
-  const PreparedJob& job_;
   OutputPaths paths_;
   RunReport report_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
