@@ -24,7 +24,7 @@ using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::StartsWith;
 
-constexpr milliseconds kPeerDeadline{400};
+constexpr milliseconds kPeerDeadline{1000};
 constexpr milliseconds kPatience{20'000};
 constexpr const char* kToken = "0123456789abcdef0123456789abcdef";
 
