@@ -272,6 +272,14 @@ TEST_F(BadSafetensors, WithHeadersThatCannotBe) {
             "hf/model.safetensors: tensor 'b': its data overlaps that of tensor 'a'\n");
 }
 
+TEST_F(BadSafetensors, WithATypeThatIsNotComputedWith) {
+  EXPECT_EQ(report_of(R"({"model.embed_tokens.weight": {"dtype": "F8_E4M3", "shape": [4],
+                                                        "data_offsets": [0, 4]}})",
+                      4),
+            "hf/model.safetensors: tensor 'model.embed_tokens.weight' has type F8_E4M3, which is "
+            "not supported; F32, F16 or BF16 would be right\n");
+}
+
 TEST_F(BadSafetensors, WithShardsThatAreNotThere) {
   EXPECT_EQ(report(), "hf: has neither model.safetensors nor model.safetensors.index.json\n");
   write("hf/model.safetensors.index.json", safetensors_index({{"a", "one.safetensors"}}));
