@@ -92,13 +92,13 @@ void PrintTo(const Case& c, std::ostream* out) {
   *out << name_of(c);
 }
 
-class LostRank : public testing::TestWithParam<Case> {
+class Run : public testing::Test {
  protected:
   void SetUp() override {
     const char* model = std::getenv("VARVE_SMOLLM2");
     if (model == nullptr) GTEST_SKIP() << "VARVE_SMOLLM2 names the model's file";
     std::ofstream document(folder_.path() / "document.txt");
-    for (int i = 0; i < 70; ++i) document << "In the beginning God created " << i << ".\n";
+    for (int i = 0; i < 40; ++i) document << "In the beginning God created " << i << ".\n";
     std::ofstream(folder_.path() / "job.yaml")
         << "model: " << model << "\ndocument: document.txt\nquestions: [What, Who, Where]\n"
         << "sampling: {max_tokens: 2000, temperature: 2}\nprefill: {chunk: 64}\noutput: {dir: "
@@ -115,11 +115,11 @@ class LostRank : public testing::TestWithParam<Case> {
   }
   std::vector<Process> processes() const { return processes_of(folder_.path().string()); }
 
-  void start() {
-    const std::string command = "exec " VARVE_MPI_LAUNCH " " + std::to_string(kRanks) + " " +
-                                VARVE_PROGRAM + " run " + (folder_.path() / "job.yaml").string() +
-                                " --set cluster.deadlines.peer=3s --threads 1 >" + log().string() +
-                                " 2>&1";
+  void start_under_mpirun() { start(VARVE_MPI_LAUNCH " " + std::to_string(kRanks) + " "); }
+  void start(const std::string& launch) {
+    const std::string command =
+        "exec " + launch + VARVE_PROGRAM + " run " + (folder_.path() / "job.yaml").string() +
+        " --set cluster.deadlines.peer=3s --threads 1 >" + log().string() + " 2>&1";
     std::ofstream(log()).close();
     launcher_ = fork();
     if (launcher_ == 0) {
@@ -130,6 +130,13 @@ class LostRank : public testing::TestWithParam<Case> {
   fs::path log() const { return folder_.path() / "log"; }
   bool shows(const std::string& words) const {
     return read_file(log()).find(words) != std::string::npos;
+  }
+  bool wait_for(const std::string& words) const {
+    const auto by = std::chrono::steady_clock::now() + 60s;
+    while (!shows(words) && std::chrono::steady_clock::now() < by) {
+      std::this_thread::sleep_for(10ms);
+    }
+    return shows(words);
   }
   // The rank's process when the phase has begun; -1 if it never does.
   pid_t wait_for(const Case& c) const {
@@ -162,16 +169,20 @@ class LostRank : public testing::TestWithParam<Case> {
     for (int i = 0; i < 50 && !processes().empty(); ++i) std::this_thread::sleep_for(10ms);
     return processes().empty();
   }
-  double round(const Case& c, bool& in_phase);
 
   TempFolder folder_;
   pid_t launcher_ = -1;
 };
 
+class LostRank : public Run, public testing::WithParamInterface<Case> {
+ protected:
+  double round(const Case& c, bool& in_phase);
+};
+
 // One run: the seconds from the event to mpirun's end. Not `in_phase` if the phase was over before
 // the rank was hit, which only the end of the output tells.
 double LostRank::round(const Case& c, bool& in_phase) {
-  start();
+  start_under_mpirun();
   const pid_t victim = wait_for(c);
   EXPECT_GT(victim, 0) << read_file(log());
   if (victim <= 0) return 0;
@@ -207,6 +218,58 @@ TEST_P(LostRank, IsNamedAndEverybodyEnds) {
   std::sort(seconds.begin(), seconds.end());
   std::printf("%-20s median %.2f s, worst %.2f s of %d\n", name_of(c).c_str(),
               seconds[seconds.size() / 2], seconds.back(), rounds);
+}
+
+using Signals = Run;
+using BadFile = Run;
+
+TEST_F(Signals, EndARunOfThreadsWithTheirCode) {
+  struct Sent {
+    int signal;
+    int code;
+    const char* verdict;
+  };
+  for (const Sent& sent : {Sent{SIGINT, 130, "varve: interrupted by SIGINT (exit code 130)"},
+                           Sent{SIGTERM, 143, "varve: terminated by SIGTERM (exit code 143)"}}) {
+    start("");
+    ASSERT_TRUE(wait_for("prefill 64/")) << read_file(log());
+    kill(launcher_, sent.signal);
+    EXPECT_EQ(wait(), sent.code);
+    EXPECT_THAT(verdicts(), testing::ElementsAre(sent.verdict));
+  }
+}
+
+// mpirun returns 1 then, whatever the ranks do.
+TEST_F(Signals, ToMpirunEndTheRunWithOneVerdict) {
+  start_under_mpirun();
+  ASSERT_TRUE(wait_for("prefill 64/")) << read_file(log());
+  kill(launcher_, SIGTERM);
+  EXPECT_EQ(wait(), 1);
+  EXPECT_THAT(verdicts(), testing::ElementsAre("varve: terminated by SIGTERM (exit code 143)"));
+  EXPECT_TRUE(all_gone());
+}
+
+TEST_F(Signals, ToOneRankAreItsFailure) {
+  start_under_mpirun();
+  ASSERT_TRUE(wait_for("prefill 64/")) << read_file(log());
+  kill(rank_process(processes(), 1), SIGTERM);
+  EXPECT_EQ(wait(), 143);
+  EXPECT_THAT(verdicts(), testing::ElementsAre(testing::ContainsRegex(
+                              "varve: rank 1 on .* failed: terminated by SIGTERM")));
+  EXPECT_TRUE(all_gone());
+}
+
+// Only rank 0 reads the files.
+TEST_F(BadFile, AMistakeInAFileIsSaidOnceAndEndsAllRanks) {
+  std::ofstream(folder_.path() / "job.yaml", std::ios::app) << "no_such_key: 1\n";
+  start_under_mpirun();
+  EXPECT_EQ(wait(), 2);
+  const std::string output = read_file(log());
+  const std::size_t first = output.find("no_such_key");
+  ASSERT_NE(first, std::string::npos) << output;
+  EXPECT_EQ(output.find("varve: "), output.rfind("varve: ")) << output;
+  EXPECT_EQ(output.find("unknown key"), output.rfind("unknown key")) << output;
+  EXPECT_THAT(verdicts(), testing::IsEmpty());
 }
 
 std::vector<Case> cases() {
