@@ -131,15 +131,25 @@ class Supervisor::Parent {
 
   // A launcher that ends a run sends SIGCONT and SIGTERM first.
   bool somebody_ends_the_run() {
-    const auto limit =
-        phase() == Phase::kStarting ? options_.start_verdict_limit : options_.verdict_limit;
-    const Clock::time_point by = Clock::now() + limit;
+    const Clock::time_point by = Clock::now() + verdict_limit();
     while (!told_to_end_ && Clock::now() < by) {
       const int signal = next_signal(
           std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(by - Clock::now())));
       told_to_end_ = signal == SIGCONT || signal == SIGTERM;
     }
     return told_to_end_;
+  }
+
+  milliseconds verdict_limit() const {
+    switch (phase()) {
+      case Phase::kStarting:
+        return options_.start_verdict_limit;
+      case Phase::kLeaving:
+        return options_.end_verdict_limit;
+      case Phase::kWatched:
+        break;
+    }
+    return options_.verdict_limit;
   }
 
   std::string stopped_text() const {

@@ -25,9 +25,11 @@ class Supervisor {
     std::string name;  // of the rank, in messages: "rank 2 on node-b"
     /// A rank that nobody else watches over may be stopped this long.
     std::chrono::milliseconds stop_limit{1500};
-    /// Until somebody must have spoken about the end of a rank that is, or is not yet, watched.
+    /// Until somebody must have spoken about the end of a rank that is watched, is not yet, or is
+    /// no more.
     std::chrono::milliseconds verdict_limit{1500};
     std::chrono::milliseconds start_verdict_limit{500};
+    std::chrono::milliseconds end_verdict_limit{1000};
     /// Gets one line without a newline, in the parent. Empty: standard error.
     std::function<void(const std::string&)> say;
   };

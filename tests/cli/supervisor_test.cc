@@ -34,6 +34,7 @@ class SupervisorTest : public testing::Test {
                 .stop_limit = 300ms,
                 .verdict_limit = 400ms,
                 .start_verdict_limit = 200ms,
+                .end_verdict_limit = 300ms,
                 .say = [this](const std::string& line) {
                   std::ofstream(folder_.path() / "said", std::ios::app) << line << "\n";
                 }};
