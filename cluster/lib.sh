@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # Shared by cluster/quickstart and tests/run. Sourced, not run.
+# shellcheck disable=SC2034  # whoever sources this uses the variables
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${VARVE_CACHE:-$root/.cache}
@@ -10,7 +12,8 @@ build_packages=(ca-certificates cmake ninja-build ccache g++ pkg-config libopenm
   libboost-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libssl-dev
   libcli11-dev libhwy-dev)
 data_packages=(python3 python3-pip unzip bible-kjv)
-test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 procps)
+test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 procps
+  iproute2 shellcheck)
 
 # install_packages NAME...: installs what is missing with apt-get, as root or through sudo.
 install_packages() {
@@ -54,6 +57,7 @@ check_sha256() { echo "$2  $1" | sha256sum --check --status; }
 # Two clones of the project share what the compiler cache knows.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 
-# Open MPI refuses to start as root, and more ranks than cores, unless told.
+# Open MPI refuses to start as root, and more ranks than cores, unless told; and it pins each of two
+# ranks to a single core.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
