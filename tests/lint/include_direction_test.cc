@@ -40,10 +40,12 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"coordinator/plan", {"common", "common/model", "common/plan", "common/wire"}},
     {"coordinator/schedule", {"common", "common/plan", "common/wire"}},
     {"coordinator/jobs", {"common", "common/io", "common/plan", "common/wire"}},
+    {"coordinator/bench", {"common", "common/model", "common/plan", "common/wire"}},
     {"coordinator/cli",
      {"common", "common/io", "common/wire", "common/model", "common/config", "common/text",
       "common/plan", "kernels", "worker/comm", "worker/model", "worker/service", "worker/pipeline",
-      "coordinator/fleet", "coordinator/plan", "coordinator/schedule", "coordinator/jobs"}},
+      "coordinator/fleet", "coordinator/plan", "coordinator/schedule", "coordinator/jobs",
+      "coordinator/bench"}},
 };
 
 struct Line {
