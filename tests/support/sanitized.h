@@ -1,5 +1,5 @@
-// Whether this test runs under a sanitizer, which makes it 5 to 20 times slower: a test that repeats
-// one thing at many sizes may then take fewer.
+// Whether this test runs under a sanitizer, which makes it 5 to 20 times slower: a test that
+// repeats one thing at many sizes may then take fewer.
 #pragma once
 
 namespace varve {
