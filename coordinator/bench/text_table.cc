@@ -34,8 +34,9 @@ std::string quoted(const std::string& text) {
 
 std::string csv_line(const TableRow& row) {
   std::string line;
-  for (std::size_t i = 0; i < row.size(); ++i) line += (i == 0 ? "" : ",") + quoted(row[i]);
-  return line + "\n";
+  for (const std::string& cell : row) line += fmt::format("{},", quoted(cell));
+  line.back() = '\n';  // a row has at least one cell
+  return line;
 }
 
 struct Column {
@@ -48,7 +49,8 @@ std::string markdown_line(const TableRow& row, const std::vector<Column>& column
   for (std::size_t i = 0; i < row.size(); ++i) {
     const std::string cell = escaped(row[i]);
     const std::string space(columns[i].width - width_of(cell), ' ');
-    line += " " + (columns[i].right ? space + cell : cell + space) + " |";
+    line += columns[i].right ? fmt::format(" {}{} |", space, cell)
+                             : fmt::format(" {}{} |", cell, space);
   }
   return line + "\n";
 }
@@ -73,7 +75,7 @@ std::string markdown_table(const TableRow& header, const std::vector<TableRow>& 
   }
   std::string text = markdown_line(header, columns) + "|";
   for (const Column& c : columns) {
-    text += " " + std::string(c.width - 1, '-') + (c.right ? ": |" : "- |");
+    text += fmt::format(" {:-<{}}{} |", "", c.width - 1, c.right ? ':' : '-');
   }
   text += "\n";
   for (const TableRow& row : rows) text += markdown_line(row, columns);
