@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # fetch_vocabs.sh CACHE: takes llama.cpp's vocabulary-only GGUF files, with their test inputs and
-# ids, and its chat templates, with their test, out of the sdist of llama-cpp-python 0.3.36 (MIT) on
-# PyPI, checks its SHA-256, and prints the folder they are in. A second run only looks.
+# ids, and its chat templates, with their test, out of the sdist of llama-cpp-python on PyPI, and
+# prints the folder they are in. A second run only looks.
 set -euo pipefail
 cache=${1:?usage: fetch_vocabs.sh CACHE}
 folder=$cache/llama-vocabs
-sha=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 names=(gpt-2 llama-bpe llama-spm qwen2)
 
 complete() {
@@ -22,14 +21,7 @@ if ! complete; then
   mkdir -p "$cache"
   tmp=$(mktemp -d "$cache/vocabs.XXXXXX")
   trap 'rm -rf "$tmp"' EXIT
-  echo "downloading the sdist of llama-cpp-python 0.3.36 (77 MB)" >&2
-  # pip asks an sdist for its metadata even to download it, so its build backend comes along, as a
-  # wheel, into a temporary folder.
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps \
-    --no-binary llama-cpp-python --dest "$tmp" llama-cpp-python==0.3.36 >&2
-  sdist=$tmp/llama_cpp_python-0.3.36.tar.gz
-  echo "$sha  $sdist" | sha256sum --check --status ||
-    { echo "error: $(basename "$sdist") has another SHA-256 than $sha" >&2; exit 1; }
+  sdist=$("$(dirname "$0")/fetch_llama_sdist.sh" "$tmp")
   mkdir "$tmp/vocabs"
   members=('*/vendor/llama.cpp/models/templates/*.jinja' '*/vendor/llama.cpp/tests/test-chat-template.cpp')
   for name in "${names[@]}"; do members+=("*/vendor/llama.cpp/models/ggml-vocab-$name.gguf*"); done

@@ -1,0 +1,131 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "tests/bench/bench.h"
+
+namespace varve::bench {
+namespace {
+
+constexpr std::size_t kAnswerRows = 32;
+
+// `queries` rows look at a segment. The last of them are its own last rows, or each belongs to a
+// question of its own: it sees the whole segment, which all share, and an answer of kAnswerRows.
+struct Case {
+  const char* name;
+  std::size_t queries;
+  std::size_t segment_rows;
+  bool questions = false;
+};
+constexpr Case kCases[] = {{"prefill_512@0", 512, 512},
+                           {"prefill_512@4096", 512, 4096 + 512},
+                           {"decode_1@4096", 1, 4096},
+                           {"decode_8@4096", 8, 4096},
+                           {"questions_8@4096", 8, 4096, true}};
+
+// One layer's cache, laid out as a segment of a run.
+class Cache {
+ public:
+  Cache(Bench& bench, DType dtype, std::size_t rows, std::size_t first_position)
+      : side_(kKeyHeads * rows * row_bytes(dtype, kHeadDim)),
+        buffer_(bench.ops->allocate(2 * side_ + rows * sizeof(std::int32_t))),
+        dtype_(dtype),
+        rows_(rows) {
+    const Activations k(bench, rows, kKeyHeads * kHeadDim);
+    const Activations v(bench, rows, kKeyHeads * kHeadDim);
+    std::vector<std::int32_t> positions(rows);
+    std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first_position));
+    bench.ops->append_rows(k.view(), v.view(), positions,
+                           {dtype, keys(), values(), this->positions(), rows, kKeyHeads, kHeadDim},
+                           0);
+  }
+
+  SegmentView view() const {
+    return {dtype_, keys(), values(), positions(), rows_, rows_, kKeyHeads, kHeadDim};
+  }
+  std::size_t bytes() const { return buffer_.bytes(); }
+
+ private:
+  std::byte* keys() const { return buffer_.as<std::byte>(); }
+  std::byte* values() const { return keys() + side_; }
+  std::int32_t* positions() const { return reinterpret_cast<std::int32_t*>(keys() + 2 * side_); }
+
+  std::size_t side_;
+  Buffer buffer_;
+  DType dtype_;
+  std::size_t rows_;
+};
+
+struct Scene {
+  std::vector<Cache> segments;  // cold copies
+  std::vector<Cache> answers;   // [queries] or none
+};
+
+Scene make_scene(Bench& bench, DType dtype, const Case& c) {
+  Scene scene;
+  scene.segments.emplace_back(bench, dtype, c.segment_rows, 0);
+  const std::size_t copies = cold_copies(scene.segments.front().bytes());
+  while (scene.segments.size() < copies) {
+    scene.segments.emplace_back(bench, dtype, c.segment_rows, 0);
+  }
+  for (std::size_t i = 0; c.questions && i < c.queries; ++i) {
+    scene.answers.emplace_back(bench, dtype, kAnswerRows, c.segment_rows);
+  }
+  return scene;
+}
+
+std::vector<std::int32_t> query_positions(const Case& c) {
+  std::vector<std::int32_t> positions(c.queries);
+  if (c.questions) {
+    std::fill(positions.begin(), positions.end(),
+              static_cast<std::int32_t>(c.segment_rows + kAnswerRows - 1));
+  } else {
+    std::iota(positions.begin(), positions.end(),
+              static_cast<std::int32_t>(c.segment_rows - c.queries));
+  }
+  return positions;
+}
+
+Work work_of(const Case& c, const Scene& scene, const Activations& q) {
+  double visible = 0;  // pairs of a query and a key that it sees
+  for (const std::int32_t p : query_positions(c)) visible += p + 1;
+  std::size_t bytes = scene.segments.front().bytes();
+  for (const Cache& answer : scene.answers) bytes += answer.bytes();
+  // Two products of D multiply-adds for each head of each pair.
+  return {4.0 * kHeads * kHeadDim * visible, static_cast<double>(bytes) + 2 * q.bytes()};
+}
+
+void run(benchmark::State& state, Bench& bench, const Case& c, const Scene& scene) {
+  const Activations q(bench, c.queries, kHeads * kHeadDim);
+  const Activations out(bench, c.queries, kHeads * kHeadDim);
+  const Activations lse(bench, c.queries, kHeads);
+  const Partial partial{out.view(), lse.view()};
+  const AttendParams params{.q_heads = kHeads, .scale = 1 / std::sqrt(float{kHeadDim})};
+  const std::vector<std::int32_t> positions = query_positions(c);
+  std::vector<AttendItem> items{{0, c.queries, scene.segments.front().view()}};
+  for (std::size_t i = 0; i < scene.answers.size(); ++i) {
+    items.push_back({i, 1, scene.answers[i].view()});
+  }
+  measure(state, bench, work_of(c, scene, q), [&](std::size_t i) {
+    items.front().segment = scene.segments[i % scene.segments.size()].view();
+    bench.ops->clear(partial);
+    bench.ops->attend(q.view(), positions, items, params, partial);
+  });
+}
+
+}  // namespace
+
+void add_attend(Bench& bench) {
+  const auto last = std::make_shared<LastScene<Scene>>();
+  for (const DType dtype : test::kRowTypes) {
+    for (const Case& c : kCases) {
+      const std::string name = fmt::format("attend/{}/{}", dtype_info(dtype).name, c.name);
+      add(name, [=, &bench, &c](benchmark::State& state) {
+        run(state, bench, c, last->get(name, [&] { return make_scene(bench, dtype, c); }));
+      });
+    }
+  }
+}
+
+}  // namespace varve::bench
