@@ -1,4 +1,4 @@
-// Rank 0: opens the control server, prepares the job, hands out the orders, and sees the run
+// Rank 0: opens the control server, prepares the task, hands out the orders, and sees the run
 // through.
 #include <fmt/format.h>
 
@@ -10,7 +10,6 @@
 
 #include "common/cores.h"
 #include "common/host_name.h"
-#include "coordinator/cli/conductor.h"
 #include "coordinator/cli/rank.h"
 #include "coordinator/cli/run_record.h"
 #include "coordinator/fleet/token.h"
@@ -23,12 +22,12 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFarewellLimit = std::chrono::seconds(10);
 
-// Says a verdict to people, and to the run's folder as soon as that is known.
+// Says a verdict to people, and to a file once the task has named one.
 class Herald {
  public:
-  void set_paths(const OutputPaths& paths) {
+  void keep_in(const std::filesystem::path& file) {
     const std::lock_guard lock(mutex_);
-    paths_ = paths;
+    file_ = file;
   }
   void say(const Verdict& verdict) const {
     const VerdictRecord record{.code = verdict.code,
@@ -38,12 +37,12 @@ class Herald {
                                .time = utc_now()};
     if (!verdict.said) std::fprintf(stderr, "\n%s\n", verdict_line(record).c_str());
     const std::lock_guard lock(mutex_);
-    if (paths_) write_verdict(paths_->verdict, record);
+    if (file_) write_verdict(*file_, record);
   }
 
  private:
   mutable std::mutex mutex_;
-  std::optional<OutputPaths> paths_;
+  std::optional<std::filesystem::path> file_;
 };
 
 ControlServer::Options server_options(const ClusterConfig& cluster, int ranks,
@@ -58,19 +57,6 @@ ControlServer::Options server_options(const ClusterConfig& cluster, int ranks,
   options.on_verdict = [&herald](const Verdict& v) { herald.say(v); };
   options.log = [](const std::string& line) { std::fprintf(stderr, "varve: %s\n", line.c_str()); };
   return options;
-}
-
-Orders make_orders(const PreparedJob& prepared, const Plan& plan) {
-  const ClusterConfig& cluster = prepared.cluster;
-  return {.model = prepared.job.model.string(),
-          .backend = std::string(to_string(cluster.backend)),
-          .threads = cluster.threads.value_or(0),
-          .stages = plan.stages(),
-          .rows = plan.shape.chunk,
-          .samples = std::min(plan.shape.chunk, plan.shape.parallel),
-          .in_flight = plan.shape.in_flight,
-          .kv_dtype = plan.shape.kv_dtype,
-          .step_deadline_ms = static_cast<std::uint64_t>(cluster.deadlines.step.count())};
 }
 
 // Ranks on this host as far as the launcher says; else all of them. Slurm names the tasks of every
@@ -99,7 +85,7 @@ void note_binding(const ClusterConfig& cluster, std::size_t local_ranks) {
       usable_cores(), machine_cores(), share);
 }
 
-// Runs `part`. What it throws is a mistake of the job's author, said here and now; the code, or 0.
+// Runs `part`. What it throws is a mistake of the user, said here and now; the code, or 0.
 int saying_errors(const std::function<void()>& part) {
   try {
     part();
@@ -144,8 +130,8 @@ class Coordinator {
 
  private:
   Bootstrap open() {
-    files_ = context_.files();
-    ControlServer::Options options = server_options(files_->cluster, comm_.size(), herald_);
+    task_ = &context_.task();
+    ControlServer::Options options = server_options(task_->cluster(), comm_.size(), herald_);
     Bootstrap bootstrap;
     bootstrap.token = options.token;
     bootstrap.start_deadline_ms = static_cast<std::uint32_t>(options.deadlines.start.count());
@@ -170,47 +156,28 @@ class Coordinator {
     assignment.code = saying_errors([&] { assignment.orders = prepare(); });
     tell_all(comm_, assignment, Tag::kOrders, {start_deadline_, "the ranks to take the job"});
     if (assignment.code != 0) return assignment.code;
-    const CoordinatorHooks hooks{[this] { return begin(); },
-                                 [this](const std::vector<RankReport>& reports) {
-                                   conductor_->end_progress();
-                                   record_->finish(*conductor_, reports);
-                                 }};
-    live(assignment.orders, start_deadline_, comm_, client, host, &hooks);
+    live(assignment.orders, start_deadline_, comm_, client, host, task_);
     return 0;
   }
 
   Orders prepare() {
-    prepared_.emplace(prepare_job(*std::move(files_)));
     const auto ranks = static_cast<std::size_t>(comm_.size());
     const std::size_t local = local_ranks(ranks);
-    plan_ = plan_job(*prepared_, ranks, local);
-    paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);
-    herald_.set_paths(paths_);
-    record_.emplace(*prepared_, plan_, paths_);
-    std::fputs(print_plan(plan_).c_str(), stderr);
-    note_binding(prepared_->cluster, local);
-    return make_orders(*prepared_, plan_);
-  }
-
-  StepSource* begin() {
-    record_->loaded();
-    conductor_.emplace(*prepared_, paths_, [this] { return busy_shares(server_->status()); });
-    batcher_.emplace(batch_job(*prepared_, plan_), *conductor_);
-    return &*batcher_;
+    Orders orders = task_->prepare(
+        {.ranks = ranks,
+         .local_ranks = local,
+         .keep_verdict = [this](const std::filesystem::path& file) { herald_.keep_in(file); },
+         .status = [this] { return server_->status(); }});
+    note_binding(task_->cluster(), local);
+    return orders;
   }
 
   Communicator& comm_;
   const RankContext& context_;
   Herald herald_;
-  std::optional<JobFiles> files_;
+  Task* task_ = nullptr;
   milliseconds start_deadline_{0};
-  std::optional<PreparedJob> prepared_;
-  Plan plan_;
-  OutputPaths paths_;
-  std::optional<RunRecord> record_;
   std::optional<ControlServer> server_;  // its thread uses the herald
-  std::optional<Conductor> conductor_;
-  std::optional<Batcher> batcher_;
 };
 
 }  // namespace

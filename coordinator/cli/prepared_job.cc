@@ -80,6 +80,19 @@ PreparedJob prepare_job(JobFiles files) {
   return prepared;
 }
 
+PlanOptions plan_options_of(const ClusterConfig& cluster, std::size_t layers, std::size_t ranks,
+                            std::size_t local_ranks) {
+  PlanOptions options{.ranks = ranks};
+  if (!cluster.layers.empty()) {
+    Problems problems;
+    check_layers(cluster, layers, ranks, problems);
+    problems.throw_if_any();
+    options.cut = cluster.layers;
+  }
+  set_limit(cluster, local_ranks, options);
+  return options;
+}
+
 Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_ranks) {
   const JobConfig& job = prepared.job;
   const ClusterConfig& cluster = prepared.cluster;
@@ -94,17 +107,25 @@ Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_
     demand.questions.push_back(
         {job.questions[i].id, prepared.questions[i].size(), job.questions[i].max_tokens});
   }
-  PlanOptions options{.ranks = ranks, .policy = job.policy};
-  if (!cluster.layers.empty()) {
-    Problems problems;
-    check_layers(cluster, prepared.model.config().layers, ranks, problems);
-    problems.throw_if_any();
-    options.cut = cluster.layers;
-  }
-  set_limit(cluster, local_ranks, options);
+  PlanOptions options =
+      plan_options_of(cluster, prepared.model.config().layers, ranks, local_ranks);
+  options.policy = job.policy;
   Plan plan = make_plan(prepared.model.config(), prepared.model.bytes, demand, options);
   plan.model_path = job.model.string();
   return plan;
+}
+
+Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& model,
+                   const Plan& plan) {
+  return {.model = model.string(),
+          .backend = std::string(to_string(cluster.backend)),
+          .threads = cluster.threads.value_or(0),
+          .stages = plan.stages(),
+          .rows = plan.shape.chunk,
+          .samples = std::min(plan.shape.chunk, plan.shape.parallel),
+          .in_flight = plan.shape.in_flight,
+          .kv_dtype = plan.shape.kv_dtype,
+          .step_deadline_ms = static_cast<std::uint64_t>(cluster.deadlines.step.count())};
 }
 
 }  // namespace varve

@@ -7,6 +7,7 @@
 #include "common/config/document.h"
 #include "common/config/job_config.h"
 #include "common/text/tokenizer.h"
+#include "common/wire/orders.h"
 #include "coordinator/cli/command_line.h"
 #include "coordinator/plan/planner.h"
 #include "worker/model/model.h"
@@ -36,7 +37,16 @@ JobFiles read_job_files(const CommandLine& line);
 /// Errors of the model, tokenizer, document.
 PreparedJob prepare_job(JobFiles files);
 
+/// What a cluster's settings mean for a plan of a model of `layers` layers on `ranks` ranks,
+/// `local_ranks` of them on this host. ConfigError if its cut does not fit.
+PlanOptions plan_options_of(const ClusterConfig& cluster, std::size_t layers, std::size_t ranks,
+                            std::size_t local_ranks);
+
 /// The plan for `ranks` ranks, `local_ranks` of them on this host. Errors as make_plan.
 Plan plan_job(const PreparedJob& job, std::size_t ranks, std::size_t local_ranks);
+
+/// What every rank is told.
+Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& model,
+                   const Plan& plan);
 
 }  // namespace varve

@@ -77,21 +77,21 @@ RankEnd run_other_rank(Communicator& comm, const RankContext& context) {
 }  // namespace
 
 void live(const Orders& orders, milliseconds start_deadline, Communicator& comm,
-          ControlClient& client, const std::string& host, const CoordinatorHooks* coordinator) {
+          ControlClient& client, const std::string& host, Task* task) {
   client.announce(ActivityKind::kLoading);
   const Placement place = exchange_placement(
       comm, host, {start_deadline, "the ranks to meet"})[static_cast<std::size_t>(comm.rank())];
   Worker worker(orders, comm, static_cast<std::size_t>(place.local_size));
   const milliseconds step_deadline(orders.step_deadline_ms);
   comm.gather({}, 0, Tag::kPlan, {step_deadline, "every rank to load its layers"});
-  worker.run(coordinator != nullptr ? coordinator->on_ready() : nullptr, hooks_for(client));
+  worker.run(task != nullptr ? &task->begin() : nullptr, hooks_for(client));
   client.announce(ActivityKind::kReporting);
   const auto reports = comm.gather(to_bytes(rank_report(worker, comm, orders, host)), 0,
                                    Tag::kReport, {step_deadline, "every rank's report"});
-  if (coordinator == nullptr) return;
+  if (task == nullptr) return;
   std::vector<RankReport> all;
   for (const auto& bytes : reports) all.push_back(from_bytes<RankReport>(bytes, "report"));
-  coordinator->on_done(all);
+  task->finish(all);
 }
 
 RankEnd with_client(const Bootstrap& bootstrap, Communicator& comm, const RankContext& context,

@@ -1,8 +1,8 @@
 // One rank of a run, whatever carries its messages: meets the others, loads its layers, runs its
 // stage, reports. Rank 0 hosts the coordinator as well (first_rank.cc).
 //
-// The control plane comes first: as soon as rank 0 has read its two files, every rank learns where
-// it is and joins. All that takes long (reading the document, loading, the run) is watched over.
+// The control plane comes first: as soon as rank 0 knows its settings, every rank learns where it
+// is and joins. All that takes long (reading the document, loading, the run) is watched over.
 #pragma once
 
 #include <functional>
@@ -10,16 +10,16 @@
 #include "common/plan/report.h"
 #include "common/wire/orders.h"
 #include "common/wire/step.h"
-#include "coordinator/cli/prepared_job.h"
 #include "coordinator/cli/process_end.h"
 #include "coordinator/cli/supervisor.h"
+#include "coordinator/cli/task.h"
 #include "worker/comm/communicator.h"
 
 namespace varve {
 
 /// What a rank is given by whoever runs it.
 struct RankContext {
-  std::function<JobFiles()> files;  // called on rank 0 alone
+  std::function<Task&()> task;  // called on rank 0 alone
   ProcessEnd& end;
   Supervisor* supervisor = nullptr;  // none where ranks are threads
 };
@@ -45,14 +45,8 @@ struct RankPart {
 RankEnd with_client(const Bootstrap& bootstrap, Communicator& comm, const RankContext& context,
                     const RankPart& part);
 
-/// Rank 0's coordinator takes part in a rank's life through these.
-struct CoordinatorHooks {
-  std::function<StepSource*()> on_ready;                        // every rank has loaded
-  std::function<void(const std::vector<RankReport>&)> on_done;  // every rank has reported
-};
-
-/// A rank's life from its orders to its report.
+/// A rank's life from its orders to its report. `task` is given on rank 0 alone.
 void live(const Orders& orders, std::chrono::milliseconds start_deadline, Communicator& comm,
-          ControlClient& client, const std::string& host, const CoordinatorHooks* coordinator);
+          ControlClient& client, const std::string& host, Task* task);
 
 }  // namespace varve

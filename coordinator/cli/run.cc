@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/host_name.h"
 #include "coordinator/cli/command_line.h"
+#include "coordinator/cli/job_task.h"
 #include "coordinator/cli/rank.h"
 #include "worker/comm/mpi_communicator.h"
 #include "worker/comm/thread_communicator.h"
@@ -69,32 +70,32 @@ class StartLimit {
   ExitTimer timer_;
 };
 
-milliseconds start_limit(const Launch& launch, const std::function<JobFiles()>& files) {
+milliseconds start_limit(const Launch& launch, const RankContext& context) {
   if (launch.rank != 0) return kStartLimit;
   try {
-    return files().cluster.deadlines.start;
+    return context.task().cluster().deadlines.start;
   } catch (const Error&) {
     return kStartLimit;  // rank 0 says what is wrong once it can tell the others to end
   }
 }
 
-int run_as_mpi_rank(const CommandLine& line, const Launch& launch, Supervisor& supervisor) {
+int run_as_mpi_rank(const TaskMaker& make, const Launch& launch, Supervisor& supervisor) {
   ProcessEnd process_end(leave_mpi);
-  // Read on rank 0 alone, once: a mistake is said once, and the files need not be on every host.
-  const std::shared_future<JobFiles> files =
+  // Made on rank 0 alone, once: a mistake is said once, and the files need not be on every host.
+  const std::shared_future<std::shared_ptr<Task>> task =
       std::async(std::launch::deferred, [&] {
-        JobFiles read = read_job_files(line);
-        if (read.cluster.transport == Transport::kThreads) {
+        std::shared_ptr<Task> made = make();
+        if (made->cluster().transport == Transport::kThreads) {
           throw ConfigError(fmt::format(
               "cluster.transport is threads, but a launcher started {} processes ({}): start one, "
               "or leave the transport out",
               launch.size, launch.variable));
         }
-        return read;
+        return made;
       }).share();
-  const RankContext context{[&] { return files.get(); }, process_end, &supervisor};
+  const RankContext context{[&]() -> Task& { return *task.get(); }, process_end, &supervisor};
   std::optional<StartLimit> starting;
-  const milliseconds limit = start_limit(launch, context.files);
+  const milliseconds limit = start_limit(launch, context);
   starting.emplace(name_of(launch), limit);
   MpiSession session;
   std::unique_ptr<Communicator> comm = session.communicator(limit);
@@ -113,10 +114,10 @@ int run_as_mpi_rank(const CommandLine& line, const Launch& launch, Supervisor& s
   MpiSession::hard_abort(static_cast<ExitCode>(end.code));
 }
 
-int run_as_threads(const JobFiles& files) {
+int run_as_threads(Task& task) {
   ProcessEnd process_end;
-  const std::size_t ranks = files.cluster.ranks.value_or(1);
-  const RankContext context{[&files] { return files; }, process_end};
+  const std::size_t ranks = task.cluster().ranks.value_or(1);
+  const RankContext context{[&task]() -> Task& { return task; }, process_end};
   ThreadWorld world(static_cast<int>(ranks));
   std::vector<int> codes(ranks, 0);
   std::vector<std::thread> threads;
@@ -133,20 +134,24 @@ int run_as_threads(const JobFiles& files) {
 
 }  // namespace
 
-int run_command(const CommandLine& line) {
+int run_task(const TaskMaker& make) {
   const std::optional<Launch> launch = detect_launch();
   if (!launch || launch->size == 1) {
-    const JobFiles files = read_job_files(line);
-    const Transport transport = files.cluster.transport;
+    const std::unique_ptr<Task> task = make();
+    const Transport transport = task->cluster().transport;
     if (transport == Transport::kMpi && !launch) {
       throw ConfigError(
           "cluster.transport is mpi, but no launcher started this process; use mpirun");
     }
-    if (!launch || transport == Transport::kThreads) return run_as_threads(files);
+    if (!launch || transport == Transport::kThreads) return run_as_threads(*task);
   }
   Supervisor supervisor({.name = name_of(*launch), .say = {}});
   if (const std::optional<int> code = supervisor.run()) return *code;
-  return run_as_mpi_rank(line, *launch, supervisor);
+  return run_as_mpi_rank(make, *launch, supervisor);
+}
+
+int run_command(const CommandLine& line) {
+  return run_task([&line] { return make_job_task(line); });
 }
 
 }  // namespace varve
