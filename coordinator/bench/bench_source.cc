@@ -4,17 +4,10 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/split_mix.h"
 
 namespace varve {
 namespace {
-
-// The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
-std::uint64_t mixed(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15U;
-  x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9U;
-  x = (x ^ (x >> 27U)) * 0x94d049bb133111ebU;
-  return x ^ (x >> 31U);
-}
 
 Step open_step(std::uint32_t sequence, std::optional<std::uint32_t> parent, std::uint32_t rows) {
   Step step;
@@ -184,7 +177,7 @@ std::uint64_t BenchSource::plan_rows(std::uint32_t sequence, std::uint32_t begin
 
 std::int32_t BenchSource::token(std::uint32_t lane, std::uint32_t position) const {
   const std::uint64_t at = std::uint64_t{lane} << 32U | position;
-  return static_cast<std::int32_t>(mixed(mixed(run_.seed) ^ at) % run_.vocab);
+  return static_cast<std::int32_t>(split_mix(split_mix(run_.seed) ^ at) % run_.vocab);
 }
 
 }  // namespace varve

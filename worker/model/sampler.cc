@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/error.h"
+#include "common/split_mix.h"
 
 namespace varve {
 namespace {
@@ -14,13 +15,6 @@ struct Candidate {
   std::int32_t token;
   double weight;  // unnormalised probability, 1 for the likeliest
 };
-
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
 
 float logprob_of(std::span<const float> logits, std::size_t token, float largest) {
   double sum = 0;
@@ -82,7 +76,8 @@ std::int32_t draw(const std::vector<Candidate>& candidates, double uniform) {
 }  // namespace
 
 double uniform_draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t position) {
-  return static_cast<double>(mix(mix(mix(seed) ^ stream) ^ position) >> 11) * 0x1p-53;
+  return static_cast<double>(split_mix(split_mix(split_mix(seed) ^ stream) ^ position) >> 11) *
+         0x1p-53;
 }
 
 Sampled sample(std::span<const float> logits, const SamplingParams& params,
