@@ -21,12 +21,15 @@ void check_embed(std::span<const std::int32_t> tokens, const TensorView& table, 
   }
 }
 
-void check_linear(const ConstMatrix& x, const TensorView& w, const TensorView& bias,
-                  const Matrix& y) {
+void check_linear(const ConstMatrix& x, const Projection& output) {
+  const TensorView& w = output.w.view;
+  const Matrix& y = output.y;
   VARVE_CHECK(x.cols == w.cols, "x has {} columns, w {}", x.cols, w.cols);
   VARVE_CHECK(x.rows == y.rows && y.cols == w.rows, "y is {} x {}, x has {} rows, w {}", y.rows,
               y.cols, x.rows, w.rows);
-  VARVE_CHECK(!bias || (bias.dtype == DType::kF32 && bias.rows * bias.cols == w.rows),
+  if (output.bias == nullptr) return;
+  const TensorView& bias = output.bias->view;
+  VARVE_CHECK(bias.dtype == DType::kF32 && bias.rows * bias.cols == w.rows,
               "bias is {} x {} {}, w has {} rows", bias.rows, bias.cols,
               dtype_info(bias.dtype).name, w.rows);
 }
@@ -57,6 +60,11 @@ void check_rope(const Matrix& x, const ConstMatrix& cos_sin, std::size_t head_di
 void check_same_shape(const ConstMatrix& a, const ConstMatrix& b) {
   VARVE_CHECK(a.rows == b.rows && a.cols == b.cols, "{} x {} and {} x {}", a.rows, a.cols, b.rows,
               b.cols);
+}
+
+void check_summarize(const ConstMatrix& x, std::span<const RowSummary> out) {
+  VARVE_CHECK(x.rows == out.size() && x.cols > 0, "{} x {} summarized in {}", x.rows, x.cols,
+              out.size());
 }
 
 void check_append(const ConstMatrix& k, const ConstMatrix& v,

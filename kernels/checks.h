@@ -10,13 +10,13 @@
 namespace varve {
 
 void check_embed(std::span<const std::int32_t> tokens, const TensorView& table, const Matrix& out);
-void check_linear(const ConstMatrix& x, const TensorView& w, const TensorView& bias,
-                  const Matrix& y);
+void check_linear(const ConstMatrix& x, const Projection& output);
 void check_rms_norm(const ConstMatrix& x, const TensorView& gain, const Matrix& y);
 void check_rope_angles(std::span<const std::int32_t> positions, std::span<const float> inv_freq,
                        const Matrix& cos_sin);
 void check_rope(const Matrix& x, const ConstMatrix& cos_sin, std::size_t head_dim);
 void check_same_shape(const ConstMatrix& a, const ConstMatrix& b);
+void check_summarize(const ConstMatrix& x, std::span<const RowSummary> out);
 void check_append(const ConstMatrix& k, const ConstMatrix& v,
                   std::span<const std::int32_t> positions, const SegmentStore& into,
                   std::size_t at);

@@ -30,6 +30,21 @@ struct Weight {
   explicit operator bool() const { return static_cast<bool>(view); }
 };
 
+/// One of several products with the same input.
+struct Projection {
+  const Weight& w;               // [N, K]
+  Matrix y;                      // [T, N]
+  const Weight* bias = nullptr;  // [N] in float32
+};
+
+/// What a token is chosen by: of one row, the index of the largest element (the lowest among
+/// equals), its value, and the natural logarithm of the sum of all exponentials.
+struct RowSummary {
+  std::int32_t top = 0;
+  float largest = 0;
+  float log_sum_exp = 0;
+};
+
 /// Attendable rows of one layer: what a segment shows to a kernel. Rows lie in ascending position.
 struct SegmentView {
   DType dtype = DType::kF16;                // f32, f16 or bf16
@@ -98,8 +113,9 @@ class Ops {
   // Linear algebra.
   /// out[t] = table[tokens[t]] as float32. table [V, K] in any dtype, out [T, K].
   virtual void embed(std::span<const std::int32_t> tokens, const Weight& table, Matrix out) = 0;
-  /// y [T, N] = x [T, K] w^T (+ bias [N] in float32, if its view is set).
-  virtual void linear(ConstMatrix x, const Weight& w, const Weight& bias, Matrix y) = 0;
+  /// For each: y = x [T, K] w^T (+ bias). Together they read x once.
+  virtual void linear(ConstMatrix x, std::span<const Projection> outputs) = 0;
+  void linear(ConstMatrix x, const Projection& output) { linear(x, std::span(&output, 1)); }
 
   // Elementwise.
   /// Each row of x is `cols / gain.cols` groups of gain.cols elements; every group is scaled to
@@ -115,6 +131,8 @@ class Ops {
   virtual void silu_mul(ConstMatrix gate, ConstMatrix up, Matrix y) = 0;
   /// y += x.
   virtual void add(ConstMatrix x, Matrix y) = 0;
+  /// out[t] = summary of x[t], computed from finite values in float32 or better. x [T, N], N >= 1.
+  virtual void summarize(ConstMatrix x, std::span<RowSummary> out) = 0;
 
   // Cached rows and attention.
   /// Encodes rows k, v [T, Hkv * D] (k after RoPE) and their positions at rows [at, at + T).

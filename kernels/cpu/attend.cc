@@ -11,7 +11,10 @@ namespace varve {
 namespace {
 
 // Queries of a block: enough to pay for decoding a tile, few enough for its state to stay in L2.
-constexpr std::size_t kBlockQueries = 96;
+// The smaller size is for steps that would not give every thread some blocks.
+constexpr std::size_t kBlockQueries = 192;
+constexpr std::size_t kSmallBlockQueries = 96;
+constexpr std::size_t kBlocksPerThread = 3;
 // Most floats of partials that wait in memory; beyond, the work is cut by rows.
 constexpr std::size_t kMaxSlotFloats = std::size_t{16} << 20U;
 
@@ -45,10 +48,10 @@ struct Attention::Call {
   const Partial& state;
   std::size_t head_dim;
   std::size_t kv_heads;
+  std::size_t block_rows = 0;
 
   std::size_t group() const { return params.q_heads / kv_heads; }
-  std::size_t block_rows() const { return std::max<std::size_t>(1, kBlockQueries / group()); }
-  std::size_t row_blocks() const { return (q.rows + block_rows() - 1) / block_rows(); }
+  std::size_t row_blocks() const { return (q.rows + block_rows - 1) / block_rows; }
 };
 
 // Some rows of an item, for one key head.
@@ -79,17 +82,22 @@ void Attention::attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
     VARVE_CHECK(item.segment.kv_heads == kv_heads, "items of {} and {} key heads", kv_heads,
                 item.segment.kv_heads);
   }
-  const Call call{q, q_positions, items, params, state, q.cols / params.q_heads, kv_heads};
+  Call call{q, q_positions, items, params, state, q.cols / params.q_heads, kv_heads};
+  bool enough = false;
+  for (const std::size_t queries : {kBlockQueries, kSmallBlockQueries}) {
+    call.block_rows = std::max<std::size_t>(1, queries / call.group());
+    enough = call.row_blocks() * kv_heads >= kBlocksPerThread * pool_.size();
+    if (enough) break;
+  }
   reserve(call);
-  const bool enough_rows = call.row_blocks() * kv_heads >= 3 * pool_.size();
-  if (pool_.size() == 1 || enough_rows) return by_rows(call);
+  if (pool_.size() == 1 || enough) return by_rows(call);
   const std::size_t slots = list_runs(call);
   if (slots * q.cols > kMaxSlotFloats) return by_rows(call);
   by_runs(call, slots);
 }
 
 void Attention::reserve(const Call& call) {
-  const std::size_t rows = std::min(call.block_rows(), call.q.rows);
+  const std::size_t rows = std::min(call.block_rows, call.q.rows);
   const std::size_t bytes =
       kernels_.scratch_floats(rows * call.group(), call.head_dim) * sizeof(float);
   for (std::size_t thread = 0; thread < pool_.size(); ++thread) {
@@ -102,8 +110,8 @@ void Attention::by_rows(const Call& call) {
   pool_.each(call.row_blocks() * call.kv_heads, [&](std::size_t task, std::size_t thread) {
     // Later blocks see more keys; taking them first leaves the small ones to fill the end.
     const std::size_t block = call.row_blocks() - 1 - task / call.kv_heads;
-    const std::size_t begin = block * call.block_rows();
-    const std::size_t count = std::min(call.block_rows(), call.q.rows - begin);
+    const std::size_t begin = block * call.block_rows;
+    const std::size_t count = std::min(call.block_rows, call.q.rows - begin);
     attend_rows(call, begin, count, task % call.kv_heads, thread);
   });
 }
@@ -162,8 +170,8 @@ std::size_t Attention::list_runs(const Call& call) {
     const std::size_t runs = runs_of(item.segment);
     first_slot_.push_back(slots);
     slots += runs * item.row_count;
-    for (std::size_t at = 0; at < item.row_count; at += call.block_rows()) {
-      const std::size_t count = std::min(call.block_rows(), item.row_count - at);
+    for (std::size_t at = 0; at < item.row_count; at += call.block_rows) {
+      const std::size_t count = std::min(call.block_rows, item.row_count - at);
       for (std::size_t run = 0; run < runs; ++run) {
         tasks_.push_back({i, item.row_begin + at, count, run});
       }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "kernels/cpu/attend_direct-inl.h"
 #include "kernels/cpu/attend_run.h"
@@ -35,18 +36,21 @@ class Scratch {
     weights = take(queries * kTileKeys);
     out = take(queries * values_stride);
     top = take(queries);
-    total = take(queries);
+    total = take(queries * kLanes);
+    lse = take(queries);
   }
   std::size_t floats() const { return static_cast<std::size_t>(at_ - base_); }
 
   std::size_t values_stride;
-  float* queries_packed;  // blocks of kMicroRows queries, each [D][queries of the block], scaled
+  float* queries_packed;  // blocks of kMicroRows queries, each [D][queries of the block],
+                          // scaled so that their scores are exponents of two
   float* keys;            // [D][kTileKeys]
   float* values;          // [kTileKeys][values_stride]
   float* weights;         // [queries][kTileKeys]: scores, then their exponentials
   float* out;             // [queries][values_stride]: weighted values
-  float* top;             // [queries]: greatest score so far
-  float* total;           // [queries]: sum of exponentials; in the end the log-sum-exp
+  float* top;             // [queries]: what weights are relative to, see kSlack
+  float* total;           // [queries][kLanes]: sums of exponentials, to be added up in the end
+  float* lse;             // [queries]: in the end
 
  private:
   float* take(std::size_t floats) {
@@ -66,12 +70,13 @@ std::size_t scratch_floats(std::size_t queries, std::size_t head_dim) {
 
 void load_queries(const QueryBlock& block, float* base) {
   const Scratch s(block.queries(), block.head_dim, base);
+  const auto scale = static_cast<float>(block.scale * std::numbers::log2e);
   for (std::size_t i = 0; i < block.queries(); ++i) {
     const std::size_t first = i / kMicroRows * kMicroRows;
     const std::size_t rows = std::min(kMicroRows, block.queries() - first);
     const float* from = block.q.row(i / block.group) + i % block.group * block.head_dim;
     float* to = s.queries_packed + first * block.head_dim + (i - first);
-    for (std::size_t d = 0; d < block.head_dim; ++d) to[d * rows] = from[d] * block.scale;
+    for (std::size_t d = 0; d < block.head_dim; ++d) to[d * rows] = from[d] * scale;
   }
 }
 
@@ -156,6 +161,32 @@ void decode_tile(const RunKeys& keys, std::size_t tile, const KeyRange& range, c
   }
 }
 
+// A score may pass `top` by this many powers of two before everything is rescaled, so that almost
+// no tile needs to know its greatest score.
+inline constexpr float kSlack = 8;
+
+// Makes `most` the new top of a query and rescales what it has.
+void raise_top(const Scratch& s, std::size_t query, float most) {
+  const TagF d;
+  // Nothing was summed under a top of -infinity: exp2 gives zero, and zero times zero is zero.
+  const float fade = std::exp2(s.top[query] - most);
+  float* total = s.total + query * kLanes;
+  hn::StoreU(hn::Mul(hn::LoadU(d, total), hn::Set(d, fade)), d, total);
+  float* out = s.out + query * s.values_stride;
+  for (std::size_t i = 0; i < s.values_stride; ++i) out[i] *= fade;
+  s.top[query] = most;
+}
+
+// Asks for the rows of the tile that comes next, into the second cache, while this one is computed.
+void prefetch_tile(const RunKeys& keys, const void* base, std::size_t tile) {
+  constexpr std::size_t kLine = 64;
+  const std::size_t rows = keys.segment->rows;
+  if (tile >= rows) return;
+  const std::uint8_t* from = cached_row(keys, base, tile);
+  const std::uint8_t* end = cached_row(keys, base, std::min(tile + kTileKeys, rows));
+  for (; from < end; from += kLine) __builtin_prefetch(from, 0, 2);
+}
+
 // Takes one query's scores of a tile into its running softmax: the scores in [visible) become
 // weights, those in the rest of [computed) zero.
 void weigh(const Scratch& s, std::size_t query, const KeyRange& computed, const KeyRange& visible) {
@@ -164,27 +195,24 @@ void weigh(const Scratch& s, std::size_t query, const KeyRange& computed, const 
   const std::size_t begin = computed.begin / kLanes * kLanes;
   const std::size_t end = round_up(computed.end, kLanes);
   if (visible.empty()) return std::fill(w + begin, w + end, 0.0F);
-  std::fill(w + begin, w + visible.begin, kNone);
-  std::fill(w + visible.end, w + end, kNone);
+  if (visible.begin > begin) std::fill(w + begin, w + visible.begin, kNone);
+  if (visible.end < end) std::fill(w + visible.end, w + end, kNone);
   VecF most = hn::Set(d, kNone);
   for (std::size_t k = begin; k < end; k += kLanes) most = hn::Max(most, hn::LoadU(d, w + k));
-  const float top = std::max(s.top[query], hn::GetLane(hn::MaxOfLanes(d, most)));
-  if (top == kNone) return std::fill(w + begin, w + end, 0.0F);
-  VecF sum = hn::Zero(d);
+  const VecF limit = hn::Set(d, s.top[query] + kSlack);
+  if (s.top[query] == kNone || !hn::AllTrue(d, hn::Le(most, limit))) {
+    const float greatest = hn::GetLane(hn::MaxOfLanes(d, most));
+    if (greatest == kNone) return std::fill(w + begin, w + end, 0.0F);
+    raise_top(s, query, greatest);
+  }
+  const VecF top = hn::Set(d, s.top[query]);
+  VecF sum = hn::LoadU(d, s.total + query * kLanes);
   for (std::size_t k = begin; k < end; k += kLanes) {
-    const VecF weight = exp_approx(hn::Sub(hn::LoadU(d, w + k), hn::Set(d, top)));
+    const VecF weight = exp2_approx(hn::Sub(hn::LoadU(d, w + k), top));
     hn::StoreU(weight, d, w + k);
     sum = hn::Add(sum, weight);
   }
-  if (top != s.top[query]) {
-    // Nothing was summed under a maximum of -infinity: exp gives zero, and zero times zero is zero.
-    const float fade = std::exp(s.top[query] - top);
-    s.total[query] *= fade;
-    float* out = s.out + query * s.values_stride;
-    for (std::size_t i = 0; i < s.values_stride; ++i) out[i] *= fade;
-    s.top[query] = top;
-  }
-  s.total[query] += hn::GetLane(hn::SumOfLanes(d, sum));
+  hn::StoreU(sum, d, s.total + query * kLanes);
 }
 
 // Queries [first, first + count) over keys [range) of a decoded tile.
@@ -219,6 +247,14 @@ void add_values(const TilePart& part, const Scratch& s) {
 
 KeyRange inside(const KeyRange& range, std::size_t tile) {
   return range.empty() ? KeyRange{} : KeyRange{range.begin - tile, range.end - tile};
+}
+
+// The micro-kernel's worth of queries from `first` on, and what they see of the tile `whole`.
+TilePart part_of(const QueryBlock& block, const RunKeys& keys, std::size_t first,
+                 const KeyRange& whole) {
+  const std::size_t count = std::min(kMicroRows, block.queries() - first);
+  const std::size_t row_end = (first + count - 1) / block.group + 1;
+  return {first, count, inside(seen(keys, first / block.group, row_end, whole), whole.begin)};
 }
 
 #if VARVE_ATTEND_DIRECT
@@ -272,30 +308,33 @@ void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, c
   }
 #endif
   decode_tile(keys, tile, inside(range, tile), s);
+  // All scores first: the keys stay in the first cache, then the values.
+  prefetch_tile(keys, keys.segment->keys, tile + kTileKeys);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
-    const std::size_t count = std::min(kMicroRows, block.queries() - first);
-    const std::size_t row_end = (first + count - 1) / block.group + 1;
-    const KeyRange part_range = seen(keys, first / block.group, row_end, whole);
-    if (part_range.empty()) continue;
-    const TilePart part{first, count, inside(part_range, tile)};
+    const TilePart part = part_of(block, keys, first, whole);
+    if (part.range.empty()) continue;
     score(block, part, s);
-    for (std::size_t i = first; i < first + count; ++i) {
+    for (std::size_t i = first; i < first + part.count; ++i) {
       weigh(s, i, part.range, inside(intersect(keys.visible[i / block.group], whole), tile));
     }
-    add_values(part, s);
+  }
+  prefetch_tile(keys, keys.segment->values, tile + kTileKeys);
+  for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
+    const TilePart part = part_of(block, keys, first, whole);
+    if (!part.range.empty()) add_values(part, s);
   }
 }
 
 void finish(std::size_t queries, const Scratch& s) {
   for (std::size_t i = 0; i < queries; ++i) {
     float* out = s.out + i * s.values_stride;
-    if (s.total[i] <= 0) {
-      s.total[i] = kNone;
-      continue;
-    }
+    const float total =
+        hn::GetLane(hn::SumOfLanes(TagF(), hn::LoadU(TagF(), s.total + i * kLanes)));
+    s.lse[i] = kNone;
+    if (total <= 0) continue;
     // Adding zero makes -0.0 (a sum that underflowed) the same as 0.0.
-    for (std::size_t d = 0; d < s.values_stride; ++d) out[d] = out[d] / s.total[i] + 0.0F;
-    s.total[i] = static_cast<float>(double{s.top[i]} + std::log(double{s.total[i]}));
+    for (std::size_t d = 0; d < s.values_stride; ++d) out[d] = out[d] / total + 0.0F;
+    s.lse[i] = static_cast<float>((s.top[i] + std::log2(double{total})) * std::numbers::ln2);
   }
 }
 
@@ -303,7 +342,7 @@ RunPartial fold_run(const QueryBlock& block, const RunKeys& keys, float* base) {
   const Scratch s(block.queries(), block.head_dim, base);
   std::fill_n(s.out, block.queries() * s.values_stride, 0.0F);
   std::fill_n(s.top, block.queries(), kNone);
-  std::fill_n(s.total, block.queries(), 0.0F);
+  std::fill_n(s.total, block.queries() * kLanes, 0.0F);
   const KeyRange range = seen(keys, 0, block.q.rows, keys.run);
   if (!range.empty()) {
     for (std::size_t tile = range.begin / kTileKeys * kTileKeys; tile < range.end;
@@ -312,7 +351,7 @@ RunPartial fold_run(const QueryBlock& block, const RunKeys& keys, float* base) {
     }
   }
   finish(block.queries(), s);
-  return {s.out, s.values_stride, s.total};
+  return {s.out, s.values_stride, s.lse};
 }
 
 }  // namespace

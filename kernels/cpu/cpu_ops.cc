@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "common/error.h"
@@ -39,6 +40,23 @@ const float* vector_data(const Weight& weight) {
 
 ConstMatrix rows_of(const ConstMatrix& m, std::size_t begin, std::size_t count) {
   return {m.row(begin), count, m.cols, m.stride};
+}
+
+// Elements that one thread summarizes at a time. Fixed, so that the sums do not depend on threads.
+constexpr std::size_t kSummaryPiece = 4096;
+
+RowSummary join(std::span<const PieceSummary> pieces) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < pieces.size(); ++i) {
+    if (pieces[i].largest > pieces[best].largest) best = i;
+  }
+  const float largest = pieces[best].largest;
+  double sum = 0;
+  for (const PieceSummary& piece : pieces) {
+    sum += double{piece.sum} * std::exp(double{piece.largest} - largest);
+  }
+  return {static_cast<std::int32_t>(best * kSummaryPiece + pieces[best].top), largest,
+          static_cast<float>(largest + std::log(sum))};
 }
 
 class CpuOps final : public Ops {
@@ -89,18 +107,16 @@ class CpuOps final : public Ops {
     });
   }
 
-  void linear(ConstMatrix x, const Weight& w, const Weight& bias, Matrix y) override {
-    check_linear(x, w.view, bias.view, y);
-    if (!is_packed(w)) return dot_rows(x, w, vector_data(bias), y);
-    VARVE_CHECK(w.storage.bytes() == packed_bytes(w.view), "a weight that prepare did not make");
+  void linear(ConstMatrix x, std::span<const Projection> outputs) override {
+    for (const Projection& output : outputs) check_linear(x, output);
     for (std::size_t row = 0; row < x.rows; row += kGemmRows) {
       const std::size_t count = std::min(kGemmRows, x.rows - row);
-      const LinearJob job{panels_of(w), rows_of(x, row, count), vector_data(bias),
-                          y.slice(row, count)};
+      list_jobs(rows_of(x, row, count), outputs, row);
+      if (jobs_.empty()) continue;
       if (count <= linear_.gemv_rows) {
-        gemv(job);
+        gemv();
       } else {
-        gemm(job);
+        gemm();
       }
     }
   }
@@ -144,6 +160,21 @@ class CpuOps final : public Ops {
   void add(ConstMatrix x, Matrix y) override {
     check_same_shape(x, y);
     for_rows(y, [&](std::size_t begin, std::size_t end) { rows_.add(x, y, begin, end); });
+  }
+
+  void summarize(ConstMatrix x, std::span<RowSummary> out) override {
+    check_summarize(x, out);
+    const std::size_t pieces = (x.cols + kSummaryPiece - 1) / kSummaryPiece;
+    pieces_.resize(std::max(pieces_.size(), x.rows * pieces));
+    const auto piece = [&](std::size_t index, std::size_t) {
+      const std::span<const float> row(x.row(index / pieces), x.cols);
+      const std::size_t at = index % pieces * kSummaryPiece;
+      pieces_[index] = rows_.summarize(row.subspan(at, std::min(kSummaryPiece, x.cols - at)));
+    };
+    pool_.each(x.rows * pieces, piece);
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      out[t] = join({pieces_.data() + t * pieces, pieces});
+    }
   }
 
   void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,
@@ -201,23 +232,63 @@ class CpuOps final : public Ops {
     pool_.split(m.rows, [&](std::size_t begin, std::size_t end, std::size_t) { work(begin, end); });
   }
 
-  void gemv(const LinearJob& job) {
-    if (job.w.rows * job.w.cols < kParallelElements) return linear_.gemv(job, 0, job.w.panels());
-    pool_.split(job.w.panels(), [&](std::size_t begin, std::size_t end, std::size_t) {
-      linear_.gemv(job, begin, end);
-    });
+  // Fills jobs_ with the outputs whose weights are packed; the others are done at once.
+  void list_jobs(const ConstMatrix& x, std::span<const Projection> outputs, std::size_t row) {
+    jobs_.clear();
+    for (const Projection& output : outputs) {
+      const Weight& w = output.w;
+      const float* bias = output.bias == nullptr ? nullptr : vector_data(*output.bias);
+      const Matrix y = output.y.slice(row, x.rows);
+      if (!is_packed(w)) {
+        dot_rows(x, w, bias, y);
+        continue;
+      }
+      VARVE_CHECK(w.storage.bytes() == packed_bytes(w.view), "a weight that prepare did not make");
+      jobs_.push_back({panels_of(w), x, bias, y});
+    }
   }
 
-  void gemm(const LinearJob& job) {
-    const std::size_t bytes = job.x.rows * job.x.cols * sizeof(float);
+  std::size_t panels_of_jobs() const {
+    return std::accumulate(
+        jobs_.begin(), jobs_.end(), std::size_t{0},
+        [](std::size_t sum, const LinearJob& job) { return sum + job.w.panels(); });
+  }
+
+  /// work(job, begin, end) over the panels [begin, end) of all jobs, counted one behind the other.
+  template <class Work>
+  void for_panels(std::size_t begin, std::size_t end, const Work& work) const {
+    for (const LinearJob& job : jobs_) {
+      const std::size_t panels = job.w.panels();
+      if (begin < std::min(end, panels)) work(job, begin, std::min(end, panels));
+      begin -= std::min(begin, panels);
+      end -= std::min(end, panels);
+    }
+  }
+
+  void gemv() {
+    const auto range = [this](std::size_t begin, std::size_t end, std::size_t) {
+      for_panels(begin, end, linear_.gemv);
+    };
+    const std::size_t panels = panels_of_jobs();
+    if (panels * kPanelOutputs * jobs_.front().x.cols < kParallelElements) {
+      return range(0, panels, 0);
+    }
+    pool_.split(panels, range);
+  }
+
+  void gemm() {
+    const ConstMatrix& x = jobs_.front().x;
+    const std::size_t bytes = x.rows * x.cols * sizeof(float);
     if (packed_x_.bytes() < bytes) packed_x_ = allocate_host(bytes);
     auto* packed = packed_x_.as<float>();
-    const std::size_t blocks = (job.x.rows + linear_.block_rows - 1) / linear_.block_rows;
+    const std::size_t blocks = (x.rows + linear_.block_rows - 1) / linear_.block_rows;
     pool_.split(blocks, [&](std::size_t begin, std::size_t end, std::size_t) {
-      linear_.pack(job.x, begin, end, packed);
+      linear_.pack(x, begin, end, packed);
     });
-    pool_.each(job.w.panels(), [&](std::size_t panel, std::size_t thread) {
-      linear_.gemm(job, packed, panel, panel + 1, tiles_[thread].as<float>());
+    pool_.each(panels_of_jobs(), [&](std::size_t panel, std::size_t thread) {
+      for_panels(panel, panel + 1, [&](const LinearJob& job, std::size_t begin, std::size_t end) {
+        linear_.gemm(job, packed, begin, end, tiles_[thread].as<float>());
+      });
     });
   }
 
@@ -239,9 +310,11 @@ class CpuOps final : public Ops {
   ThreadPool pool_;
   Attention attention_;
   // Work memory, grown when a call needs more, never given back.
-  std::vector<Buffer> tiles_;  // [threads]: a decoded tile of gemm
+  std::vector<Buffer> tiles_;    // [threads]: a decoded tile of gemm
+  std::vector<LinearJob> jobs_;  // of the call at hand; they share their input
   Buffer packed_x_;
-  std::vector<float> decoded_;  // a weight of one row
+  std::vector<PieceSummary> pieces_;  // [rows][pieces of a row]
+  std::vector<float> decoded_;        // a weight of one row
 };
 
 }  // namespace

@@ -17,13 +17,15 @@ HWY_BEFORE_NAMESPACE();
 namespace varve::HWY_NAMESPACE {
 namespace {
 
-inline constexpr std::size_t kTileK = 512;  // k of a decoded tile; a multiple of kGroupK
+inline constexpr std::size_t kTileK = 768;  // most k of a decoded tile; a multiple of kGroupK
 // Rows that gemv takes at once. Each count is compiled for each stored format, which is worth it
 // only on current machines.
 #if HWY_TARGET == HWY_SCALAR
 inline constexpr std::size_t kGemvRows = 0;
 #elif HWY_TARGET == HWY_SSE4
 inline constexpr std::size_t kGemvRows = 1;
+#elif HWY_TARGET == HWY_AVX3
+inline constexpr std::size_t kGemvRows = 8;
 #else
 inline constexpr std::size_t kGemvRows = 4;
 #endif
@@ -45,13 +47,13 @@ HWY_INLINE void prefetch_group(const std::uint8_t* group) {
   }
 }
 
-// The next k of all columns: acc [T][kColumns] += x [T, k] weight [k, columns].
-template <DType kType, std::size_t T, std::size_t kColumns>
-HWY_INLINE void gemv_step(Column<kType>* columns, const ConstMatrix& x, std::size_t k,
+// The next k of all columns: acc [T][kColumns] += x [T, k] weight [k, columns]. j = k % 8.
+template <std::size_t T, std::size_t kColumns, class Column>
+HWY_INLINE void gemv_step(Column* columns, const ConstMatrix& x, std::size_t k, std::size_t j,
                           VecF (*acc)[kColumns]) {
   VARVE_UNROLL
   for (std::size_t c = 0; c < kColumns; ++c) {
-    const VecF weight = columns[c].next();
+    const VecF weight = columns[c].next(j);
     VARVE_UNROLL
     for (std::size_t t = 0; t < T; ++t) {
       acc[t][c] = hn::MulAdd(hn::Set(TagF(), x.data[t * x.stride + k]), weight, acc[t][c]);
@@ -64,7 +66,7 @@ template <DType kType, std::size_t T, std::size_t kColumns>
 HWY_INLINE void gemv_part(const std::uint8_t* panel, std::size_t lane, const ConstMatrix& x,
                           float* out) {
   const TagF d;
-  Column<kType> columns[kColumns];
+  Column<kType, nibbles_in_place(kType, T)> columns[kColumns];
   VecF acc[T][kColumns];
   VARVE_UNROLL
   for (std::size_t t = 0; t < T; ++t) {
@@ -83,11 +85,13 @@ HWY_INLINE void gemv_part(const std::uint8_t* panel, std::size_t lane, const Con
     VARVE_UNROLL
     for (std::size_t c = 0; c < kColumns; ++c) columns[c].begin_word(word);
     if (is_plain(kType) && x.cols - k < 8) {
-      for (std::size_t j = k; j < x.cols; ++j) gemv_step<kType, T, kColumns>(columns, x, j, acc);
+      for (std::size_t j = 0; k + j < x.cols; ++j) {
+        gemv_step<T, kColumns>(columns, x, k + j, j, acc);
+      }
       break;
     }
     VARVE_UNROLL
-    for (std::size_t j = 0; j < 8; ++j) gemv_step<kType, T, kColumns>(columns, x, k + j, acc);
+    for (std::size_t j = 0; j < 8; ++j) gemv_step<T, kColumns>(columns, x, k + j, j, acc);
   }
   VARVE_UNROLL
   for (std::size_t t = 0; t < T; ++t) {
@@ -106,13 +110,18 @@ void gemv_panel(const std::uint8_t* panel, const ConstMatrix& x, float* out) {
   }
 }
 
+template <class Column>
+HWY_INLINE void store_k(Column& left, Column& right, std::size_t j, float* to) {
+  hn::StoreU(left.next(j), TagF(), to);
+  hn::StoreU(right.next(j), TagF(), to + kLanes);
+}
+
 // tile [k_end - k_begin][kMicroCols]: outputs [lane, lane + kMicroCols) of a panel.
 template <DType kType>
 void decode_tile(const std::uint8_t* panel, std::size_t lane, std::size_t k_begin,
                  std::size_t k_end, float* tile) {
-  const TagF d;
-  Column<kType> left;
-  Column<kType> right;
+  Column<kType, nibbles_in_place(kType, 0)> left;
+  Column<kType, nibbles_in_place(kType, 0)> right;
   for (std::size_t k = k_begin; k < k_end; k += 8) {
     const std::size_t word = k / 8 % 4;
     if (word == 0) {
@@ -121,11 +130,13 @@ void decode_tile(const std::uint8_t* panel, std::size_t lane, std::size_t k_begi
     }
     left.begin_word(word);
     right.begin_word(word);
-    const std::size_t count = std::min<std::size_t>(8, k_end - k);
-    for (std::size_t j = 0; j < count; ++j, tile += kMicroCols) {
-      hn::StoreU(left.next(), d, tile);
-      hn::StoreU(right.next(), d, tile + kLanes);
+    if (is_plain(kType) && k_end - k < 8) {
+      for (std::size_t j = 0; k + j < k_end; ++j) store_k(left, right, j, tile + j * kMicroCols);
+      break;
     }
+    VARVE_UNROLL
+    for (std::size_t j = 0; j < 8; ++j) store_k(left, right, j, tile + j * kMicroCols);
+    tile += 8 * kMicroCols;
   }
 }
 
@@ -252,16 +263,23 @@ void multiply_strip(const LinearJob& job, const Strip& strip, const float* packe
   }
 }
 
+// Tiles of equal length: a short one at the end would hardly pay for loading and storing y.
+std::size_t tile_length(std::size_t k) {
+  const std::size_t tiles = (k + kTileK - 1) / kTileK;
+  return ((k + tiles - 1) / tiles + kGroupK - 1) / kGroupK * kGroupK;
+}
+
 void gemm(const LinearJob& job, const float* packed, std::size_t panel_begin, std::size_t panel_end,
           float* tile) {
   const auto decode = decoder_of(job.w.dtype).tile;
+  const std::size_t step = tile_length(job.w.cols);
   for (std::size_t p = panel_begin; p < panel_end; ++p) {
     for (std::size_t lane = 0; lane < kPanelOutputs; lane += kMicroCols) {
       const std::size_t first = p * kPanelOutputs + lane;
       if (first >= job.w.rows) break;
       const Strip strip{first, std::min(kMicroCols, job.w.rows - first)};
-      for (std::size_t k = 0; k < job.w.cols; k += kTileK) {
-        const std::size_t k_end = std::min(k + kTileK, job.w.cols);
+      for (std::size_t k = 0; k < job.w.cols; k += step) {
+        const std::size_t k_end = std::min(k + step, job.w.cols);
         decode(job.w.panel(p), lane, k, k_end, tile);
         multiply_strip(job, strip, packed, k, k_end, tile);
       }

@@ -29,9 +29,23 @@ constexpr float bias_of(DType t) {
   return t == DType::kQ6_K ? 32 : 0;
 }
 
+/// Nibbles that a column of one type uses where they stand in their word: nibble i there is 16^i
+/// times itself, which a scale of d / 16^i undoes without rounding, and costs no shift. As many as
+/// the registers hold beside the accumulators of `rows` rows (0: none).
+constexpr std::size_t nibbles_in_place(DType t, std::size_t rows) {
+  const bool only_nibbles = t == DType::kQ4_0 || t == DType::kQ4_1 || t == DType::kQ4_K;
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+  constexpr std::size_t kMost = 4;
+  (void)rows;
+#else
+  const std::size_t kMost = rows <= 1 ? 2 : 1;
+#endif
+  return only_nibbles ? kMost : 1;
+}
+
 /// Weights of outputs [lane, lane + kLanes) of a panel: begin_group, then four times begin_word and
-/// eight times next.
-template <DType kType>
+/// next(0) to next(7).
+template <DType kType, std::size_t kInPlace>
 class Column {
  public:
   // Written out because an implicit constructor would be compiled for the baseline.
@@ -40,7 +54,9 @@ class Column {
         offset_(hn::Zero(TagF())),
         super_(hn::Zero(TagF())),
         word_(hn::Zero(TagU())),
-        high_(hn::Zero(TagU())) {}
+        high_(hn::Zero(TagU())) {
+    for (VecF& scale : shifted_) scale = hn::Zero(TagF());
+  }
 
   HWY_INLINE void begin_group(const std::uint8_t* panel, std::size_t g, std::size_t lane) {
     const std::uint8_t* header = panel + kFormat.header_at(g);
@@ -59,6 +75,12 @@ class Column {
       if constexpr (has_min(kType)) offset_ = load_f16(TagF(), group + kFormat.min + 2 * lane);
       if constexpr (bias_of(kType) != 0) subtract_bias();
     }
+    if constexpr (kInPlace > 1) {
+      VARVE_UNROLL
+      for (std::size_t i = 1; i < kInPlace; ++i) {
+        shifted_[i] = hn::Mul(scale_, hn::Set(TagF(), 1.0F / static_cast<float>(1U << 4 * i)));
+      }
+    }
     if constexpr (has_fifth_bit(kType)) high_ = load_u32(group + kFormat.high + 4 * lane);
   }
 
@@ -76,8 +98,11 @@ class Column {
     }
   }
 
-  HWY_INLINE VecF next() {
-    if constexpr (kNibbles) {
+  /// j is a constant once the caller's loop is unrolled.
+  HWY_INLINE VecF next(std::size_t j) {
+    if constexpr (kInPlace > 1) {
+      return next_in_place(j % kInPlace);
+    } else if constexpr (kNibbles) {
       const VecF bits = hn::ConvertTo(TagF(), hn::BitCast(TagI(), next_bits()));
       return hn::MulAdd(scale_, bits, offset_);
     } else {
@@ -101,6 +126,14 @@ class Column {
 
   HWY_INLINE void subtract_bias() { offset_ = hn::Mul(scale_, hn::Set(TagF(), -bias_of(kType))); }
 
+  HWY_INLINE VecF next_in_place(std::size_t i) {
+    const TagU d;
+    const VecU bits = hn::And(word_, hn::Set(d, 15U << 4 * i));
+    const VecF value = hn::ConvertTo(TagF(), hn::BitCast(TagI(), bits));
+    if (i + 1 == kInPlace) word_ = hn::ShiftRight<4 * kInPlace>(word_);
+    return hn::MulAdd(i == 0 ? scale_ : shifted_[i], value, offset_);
+  }
+
   HWY_INLINE VecU next_bits() {
     const TagU d;
     VecU bits = hn::And(word_, hn::Set(d, 15));
@@ -121,9 +154,10 @@ class Column {
   const std::uint8_t* high_at_ = nullptr;  // Q6_K: high planes of both halves
   VecF scale_;
   VecF offset_;
-  VecF super_;  // Q6_K: d
-  VecU word_;   // nibbles still to come
-  VecU high_;   // high bits still to come
+  VecF super_;              // Q6_K: d
+  VecF shifted_[kInPlace];  // scale_ / 16^i
+  VecU word_;               // nibbles still to come
+  VecU high_;               // high bits still to come
 };
 
 }  // namespace varve::HWY_NAMESPACE

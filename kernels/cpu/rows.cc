@@ -124,6 +124,41 @@ void add(ConstMatrix x, Matrix y, std::size_t begin, std::size_t end) {
   }
 }
 
+float largest_of(std::span<const float> x) {
+  const TagF d;
+  VecF most = hn::Set(d, x.front());
+  std::size_t i = 0;
+  for (; i + kLanes <= x.size(); i += kLanes) most = hn::Max(most, hn::LoadU(d, x.data() + i));
+  float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  for (; i < x.size(); ++i) largest = std::max(largest, x[i]);
+  return largest;
+}
+
+PieceSummary summarize(std::span<const float> x) {
+  const TagF d;
+  const float largest = largest_of(x);
+  const VecF base = hn::Set(d, largest);
+  constexpr std::size_t kChains = 4;
+  VecF sums[kChains] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  std::size_t i = 0;
+  for (; i + kChains * kLanes <= x.size(); i += kChains * kLanes) {
+    VARVE_UNROLL
+    for (std::size_t c = 0; c < kChains; ++c) {
+      const VecF value = hn::LoadU(d, x.data() + i + c * kLanes);
+      sums[c] = hn::Add(sums[c], exp_approx(hn::Sub(value, base)));
+    }
+  }
+  for (; i < x.size(); i += kLanes) {
+    HWY_ALIGN float rest[kLanes];
+    std::fill_n(rest, kLanes, -std::numeric_limits<float>::infinity());
+    std::copy_n(x.data() + i, std::min(kLanes, x.size() - i), rest);
+    sums[0] = hn::Add(sums[0], exp_approx(hn::Sub(hn::Load(d, rest), base)));
+  }
+  const VecF sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  const auto top = std::find(x.begin(), x.end(), largest) - x.begin();
+  return {static_cast<std::size_t>(top), largest, hn::GetLane(hn::SumOfLanes(d, sum))};
+}
+
 void encode_f16(const float* from, std::size_t count, std::uint16_t* to) {
   std::size_t i = 0;
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
@@ -147,8 +182,12 @@ void encode(DType dtype, const float* from, std::size_t count, void* to) {
 }  // namespace
 
 RowKernels make_row_kernels() {
-  return {
-      .rms_norm = &rms_norm, .rope = &rope, .silu_mul = &silu_mul, .add = &add, .encode = &encode};
+  return {.rms_norm = &rms_norm,
+          .rope = &rope,
+          .silu_mul = &silu_mul,
+          .add = &add,
+          .summarize = &summarize,
+          .encode = &encode};
 }
 
 }  // namespace varve::HWY_NAMESPACE

@@ -10,6 +10,13 @@
 
 namespace varve {
 
+/// A summary before the logarithm: sum of exp(x - largest).
+struct PieceSummary {
+  std::size_t top = 0;
+  float largest = 0;
+  float sum = 0;
+};
+
 struct RowKernels {
   void (*rms_norm)(ConstMatrix x, std::span<const float> gain, double eps, Matrix y,
                    std::size_t begin, std::size_t end);
@@ -17,6 +24,8 @@ struct RowKernels {
                std::size_t begin, std::size_t end);
   void (*silu_mul)(ConstMatrix gate, ConstMatrix up, Matrix y, std::size_t begin, std::size_t end);
   void (*add)(ConstMatrix x, Matrix y, std::size_t begin, std::size_t end);
+  /// Of at least one value.
+  PieceSummary (*summarize)(std::span<const float> x);
   /// Rounds `count` values to the dtype (f32, f16 or bf16).
   void (*encode)(DType dtype, const float* from, std::size_t count, void* to);
 };

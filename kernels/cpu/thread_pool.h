@@ -40,11 +40,10 @@ class ThreadPool {
         count);
   }
 
-  /// work(begin, end, thread) over ranges that cover [0, count), a few for each thread.
+  /// work(begin, end, thread) over ranges that cover [0, count), one for each thread.
   template <class Work>
   void split(std::size_t count, const Work& work) {
-    const std::size_t pieces = workers_.empty() ? 1 : 4 * size();
-    const std::size_t piece = (count + pieces - 1) / pieces;
+    const std::size_t piece = (count + size() - 1) / size();
     if (piece == 0) return;
     each((count + piece - 1) / piece, [&](std::size_t index, std::size_t thread) {
       work(index * piece, std::min((index + 1) * piece, count), thread);

@@ -60,6 +60,27 @@ void normalise(const float* x, const float* gain, std::size_t size, double eps, 
   for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<float>(x[i] * factor * gain[i]);
 }
 
+void project(const ConstMatrix& x, const Projection& output) {
+  const TensorView& w = output.w.view;
+  std::vector<float> row(w.cols);
+  for (std::size_t n = 0; n < w.rows; ++n) {
+    dequantize(w.dtype, weight_row(w, n), row.size(), row.data());
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      double sum = output.bias == nullptr ? 0.0 : vector_data(*output.bias)[n];
+      for (std::size_t k = 0; k < row.size(); ++k) sum += double{x.row(t)[k]} * row[k];
+      output.y.row(t)[n] = static_cast<float>(sum);
+    }
+  }
+}
+
+RowSummary summary_of(std::span<const float> row) {
+  const auto top = std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (const float value : row) sum += std::exp(double{value} - *top);
+  return {static_cast<std::int32_t>(top - row.begin()), *top,
+          static_cast<float>(*top + std::log(sum))};
+}
+
 class ReferenceOps final : public Ops {
  public:
   std::string describe() const override { return "reference"; }
@@ -81,17 +102,10 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void linear(ConstMatrix x, const Weight& w, const Weight& bias, Matrix y) override {
-    check_linear(x, w.view, bias.view, y);
-    const float* offset = vector_data(bias);
-    std::vector<float> row(w.view.cols);
-    for (std::size_t n = 0; n < w.view.rows; ++n) {
-      dequantize(w.view.dtype, weight_row(w.view, n), row.size(), row.data());
-      for (std::size_t t = 0; t < x.rows; ++t) {
-        double sum = 0;
-        for (std::size_t k = 0; k < row.size(); ++k) sum += double{x.row(t)[k]} * row[k];
-        y.row(t)[n] = static_cast<float>(offset == nullptr ? sum : sum + offset[n]);
-      }
+  void linear(ConstMatrix x, std::span<const Projection> outputs) override {
+    for (const Projection& output : outputs) {
+      check_linear(x, output);
+      project(x, output);
     }
   }
 
@@ -142,6 +156,11 @@ class ReferenceOps final : public Ops {
     for (std::size_t t = 0; t < y.rows; ++t) {
       for (std::size_t i = 0; i < y.cols; ++i) y.row(t)[i] += x.row(t)[i];
     }
+  }
+
+  void summarize(ConstMatrix x, std::span<RowSummary> out) override {
+    check_summarize(x, out);
+    for (std::size_t t = 0; t < x.rows; ++t) out[t] = summary_of({x.row(t), x.cols});
   }
 
   void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,

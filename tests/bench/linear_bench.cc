@@ -40,7 +40,7 @@ void run(benchmark::State& state, Bench& bench, const Scene& scene, std::size_t 
   const Work work{2.0 * static_cast<double>(rows) * static_cast<double>(w.rows * w.cols),
                   static_cast<double>(w.bytes()) + x.bytes() + y.bytes()};
   measure(state, bench, work, [&](std::size_t i) {
-    bench.ops->linear(x.view(), scene.weights[i % scene.weights.size()], {}, y.view());
+    bench.ops->linear(x.view(), {scene.weights[i % scene.weights.size()], y.view()});
   });
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "tests/kernels/attend_fixture.h"
 #include "tests/support/near.h"
@@ -39,16 +40,16 @@ TEST_P(InvarianceTest, Linear) {
     for (float& value : bias) value = random_.real();
     Rows x = Rows::random(rows, cols, random_);
     Rows want(rows, outputs);
-    make_ops(GetParam(), 1)
-        ->linear(x.view(), make_ops(GetParam(), 1)->prepare(stored.view()),
-                 vector_weight(*make_ops(GetParam(), 1), bias), want.view());
+    const auto single = make_ops(GetParam(), 1);
+    const Weight b1 = vector_weight(*single, bias);
+    single->linear(x.view(), {single->prepare(stored.view()), want.view(), &b1});
     for (const auto& ops : teams()) {
       const Weight w = ops->prepare(stored.view());
       const Weight b = vector_weight(*ops, bias);
       for (const std::size_t chunk : kChunks) {
         Rows y(rows, outputs);
         in_chunks(rows, chunk, [&](std::size_t at, std::size_t count) {
-          ops->linear(x.slice(at, count), w, b, y.slice(at, count));
+          ops->linear(x.slice(at, count), {w, y.slice(at, count), &b});
         });
         EXPECT_TRUE(same_bits(y.view(), want.view()))
             << dtype_info(dtype).name << " in chunks of " << chunk;
@@ -83,6 +84,47 @@ TEST_P(InvarianceTest, RowsOfElementwiseVerbs) {
     for (const std::size_t chunk : kChunks) {
       const Rows got = apply(*ops, chunk);
       EXPECT_TRUE(same_bits(got.view(), want.view()));
+    }
+  }
+}
+
+TEST_P(InvarianceTest, Summaries) {
+  Rows x = Rows::random(6, 10000, random_);
+  std::vector<RowSummary> want(6);
+  make_ops(GetParam(), 1)->summarize(x.view(), want);
+  for (const auto& ops : teams()) {
+    for (std::size_t t = 0; t < x.view().rows; ++t) {
+      RowSummary got;
+      ops->summarize(x.slice(t, 1), {&got, 1});
+      EXPECT_EQ(got.top, want[t].top);
+      EXPECT_EQ(got.log_sum_exp, want[t].log_sum_exp);
+    }
+  }
+}
+
+// Weights that share an input, in one call and one by one.
+TEST_P(InvarianceTest, LinearOfSeveralWeights) {
+  const std::size_t cols = 96;
+  const StoredWeight a(DType::kQ4_1, 70, cols, random_);
+  const StoredWeight b(DType::kF16, 1, cols, random_);
+  const StoredWeight c(DType::kQ8_0, 33, cols, random_);
+  for (const auto& ops : teams()) {
+    const Weight wa = ops->prepare(a.view());
+    const Weight wb = ops->prepare(b.view());
+    const Weight wc = ops->prepare(c.view());
+    for (const std::size_t rows : {1, 3, 8, 30, 600}) {
+      Rows x = Rows::random(rows, cols, random_);
+      Rows alone[] = {{rows, 70}, {rows, 1}, {rows, 33}};
+      Rows joint[] = {{rows, 70}, {rows, 1}, {rows, 33}};
+      ops->linear(x.view(), {wa, alone[0].view()});
+      ops->linear(x.view(), {wb, alone[1].view()});
+      ops->linear(x.view(), {wc, alone[2].view()});
+      ops->linear(x.view(),
+                  std::array{Projection{wa, joint[0].view()}, Projection{wb, joint[1].view()},
+                             Projection{wc, joint[2].view()}});
+      for (std::size_t i = 0; i < 3; ++i) {
+        EXPECT_TRUE(same_bits(joint[i].view(), alone[i].view())) << rows << " rows, " << i;
+      }
     }
   }
 }

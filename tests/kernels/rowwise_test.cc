@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -135,6 +136,48 @@ TEST_P(RowwiseTest, AddIsOneRounding) {
 
 std::uint16_t half_at(const std::vector<std::uint8_t>& bytes, std::size_t index) {
   return static_cast<std::uint16_t>(bytes[2 * index] | bytes[2 * index + 1] << 8U);
+}
+
+TEST_P(RowwiseTest, SummarizeIsTheLogOfTheSumOfExponentials) {
+  for (const std::size_t size : {1, 2, 15, 16, 17, 70, 4095, 4096, 4097, 9000}) {
+    Rows x = Rows::random(5, size, random_, 3);
+    std::vector<RowSummary> got(5);
+    ops_->summarize(x.view(), got);
+    for (std::size_t t = 0; t < 5; ++t) {
+      const std::span<const float> row(x.row(t), size);
+      double sum = 0;
+      for (const float value : row) sum += std::exp(double{value});
+      const auto top = std::max_element(row.begin(), row.end());
+      EXPECT_EQ(got[t].top, top - row.begin()) << size;
+      EXPECT_EQ(got[t].largest, *top) << size;
+      // An exponential is off by some units in the last place, and each of a few chains of sums by
+      // half a unit a term: at most size / 16 terms at the shortest vectors, on average far fewer.
+      const double relative = (8 + static_cast<double>(size) / 16) * kEps;
+      EXPECT_NEAR(got[t].log_sum_exp, std::log(sum), relative + kEps * std::abs(std::log(sum)));
+    }
+  }
+}
+
+TEST_P(RowwiseTest, SummarizeTakesTheFirstAmongEquals) {
+  for (const std::size_t at : {0, 3, 40, 4096, 8999}) {
+    Rows x = Rows::random(1, 9000, random_);
+    x.row(0)[at] = x.row(0)[8999] = 77;
+    RowSummary got;
+    ops_->summarize(x.view(), {&got, 1});
+    EXPECT_EQ(got.top, static_cast<std::int32_t>(at));
+    EXPECT_EQ(got.largest, 77);
+  }
+}
+
+TEST_P(RowwiseTest, SummarizeSurvivesLogitsThatOverflowAnExponential) {
+  Rows x(1, 40);
+  std::fill_n(x.row(0), 40, -3e38F);
+  x.row(0)[7] = 1000;
+  x.row(0)[39] = 1000;
+  RowSummary got;
+  ops_->summarize(x.view(), {&got, 1});
+  EXPECT_EQ(got.top, 7);
+  EXPECT_NEAR(got.log_sum_exp, 1000 + std::log(2.0), 1e-4);
 }
 
 TEST_P(RowwiseTest, AppendedRowsAreRoundedToNearestEven) {

@@ -35,10 +35,9 @@ void GatedMlp::forward(const LayerContext& context, Matrix x) const {
   Ops& ops = context.ops;
   const LayerScratch& s = context.scratch;
   ops.rms_norm(x, norm, context.config.norm_eps, s.h);
-  ops.linear(s.h, gate, {}, s.gate);
-  ops.linear(s.h, up, {}, s.up);
+  ops.linear(s.h, std::array{Projection{gate, s.gate}, Projection{up, s.up}});
   ops.silu_mul(s.gate, s.up, s.gate);
-  ops.linear(s.gate, down, {}, s.h);
+  ops.linear(s.gate, {down, s.h});
   ops.add(s.h, x);
 }
 

@@ -16,12 +16,6 @@ struct Candidate {
   double weight;  // unnormalised probability, 1 for the likeliest
 };
 
-float logprob_of(std::span<const float> logits, std::size_t token, float largest) {
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
-  return static_cast<float>(static_cast<double>(logits[token]) - largest - std::log(sum));
-}
-
 // All tokens, likeliest first, equals by id; only the first top_k if that is set.
 std::vector<Candidate> ranked(std::span<const float> logits, const SamplingParams& params,
                               float largest) {
@@ -80,19 +74,15 @@ double uniform_draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t posi
          0x1p-53;
 }
 
-Sampled sample(std::span<const float> logits, const SamplingParams& params,
-               std::uint32_t position) {
+Sampled sample(const RowSummary& summary, std::span<const float> logits,
+               const SamplingParams& params, std::uint32_t position) {
+  if (params.temperature <= 0) return {summary.top, summary.largest - summary.log_sum_exp};
   VARVE_CHECK(!logits.empty(), "no logits at position {}", position);
-  const auto top = std::max_element(logits.begin(), logits.end());
-  const float largest = *top;
-  auto token = static_cast<std::int32_t>(top - logits.begin());
-  if (params.temperature > 0) {
-    std::vector<Candidate> candidates = ranked(logits, params, largest);
-    cut_top_p(candidates, params.top_p);
-    cut_min_p(candidates, params.min_p);
-    token = draw(candidates, uniform_draw(params.seed, params.stream, position));
-  }
-  return {token, logprob_of(logits, static_cast<std::size_t>(token), largest)};
+  std::vector<Candidate> candidates = ranked(logits, params, summary.largest);
+  cut_top_p(candidates, params.top_p);
+  cut_min_p(candidates, params.min_p);
+  const std::int32_t token = draw(candidates, uniform_draw(params.seed, params.stream, position));
+  return {token, logits[static_cast<std::size_t>(token)] - summary.log_sum_exp};
 }
 
 }  // namespace varve

@@ -93,7 +93,7 @@ Matrix StageModel::logits(std::span<const std::size_t> rows) {
     ops_.rms_norm(x_.slice(rows[i], 1), final_norm_, c.norm_eps, normed.slice(i, 1));
   }
   const Matrix out = logits_.slice(0, rows.size());
-  ops_.linear(normed, c.tied_embeddings ? embedding_ : head_, {}, out);
+  ops_.linear(normed, {c.tied_embeddings ? embedding_ : head_, out});
   return out;
 }
 

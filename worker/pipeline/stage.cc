@@ -156,12 +156,17 @@ void Stage::sample_rows(const Step& step) {
     const ScopedTimer timer(busy_ns_);
     const Matrix logits = model_.logits(sampled_rows_);
     if (hooks_.on_logits) hooks_.on_logits(step, logits);
+    summaries_.resize(logits.rows);
+    ops_.summarize(logits, summaries_);
     std::size_t i = 0;
     for (const SequenceRows& r : step.rows) {
       if (!r.sample) continue;
-      ops_.download(logits_.data(), logits.row(i++), logits_.size() * sizeof(float));
+      const SamplingParams& params = sampling_.at(r.sequence);
+      if (params.temperature > 0) {
+        ops_.download(logits_.data(), logits.row(i), logits_.size() * sizeof(float));
+      }
       const std::uint32_t position = r.begin + r.count - 1;
-      const Sampled s = sample(logits_, sampling_.at(r.sequence), position);
+      const Sampled s = sample(summaries_[i++], logits_, params, position);
       result.tokens.push_back({r.sequence, position, s.token, s.logprob});
     }
   }

@@ -81,6 +81,7 @@ class Stage {
 
   std::vector<std::int32_t> positions_;    // [T] of the step at hand
   std::vector<std::size_t> sampled_rows_;  // rows of the step whose logits are wanted
+  std::vector<RowSummary> summaries_;      // [sampled rows]
   std::vector<float> logits_;              // one row [vocab] on the host
 
   StageTimes times_;

@@ -220,8 +220,8 @@ class ReferenceLogits {
   std::span<const float> at(std::size_t position) {
     const std::size_t width = golden_.shape("hidden")[1];
     const float* hidden = golden_.f32("hidden").data() + position / stride() * width;
-    ops_->linear({hidden, 1, width, width}, head_, {},
-                 Matrix{logits_.data(), 1, logits_.size(), logits_.size()});
+    ops_->linear({hidden, 1, width, width},
+                 {head_, {logits_.data(), 1, logits_.size(), logits_.size()}});
     return logits_;
   }
 

@@ -4,10 +4,19 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <vector>
 
 namespace varve {
 namespace {
+
+Sampled sample(const std::vector<float>& logits, const SamplingParams& params,
+               std::uint32_t position) {
+  RowSummary summary;
+  make_ops("reference", 1)
+      ->summarize({logits.data(), 1, logits.size(), logits.size()}, {&summary, 1});
+  return varve::sample(summary, logits, params, position);
+}
 
 // Draws one token per position and returns how often each came.
 std::map<std::int32_t, int> histogram(const std::vector<float>& logits,

@@ -1,6 +1,8 @@
 // Llama 2 and 3, SmolLM and their kin (arXiv 2302.13971): pre-norm, rotary positions, grouped
 // queries, a gated MLP, no biases. GGUF files of this architecture hold Mistral as well, which may
 // have a sliding window.
+#include <array>
+
 #include "worker/model/family.h"
 
 namespace varve {
@@ -23,13 +25,11 @@ class LlamaLayer : public DecoderLayer {
     const LayerScratch& s = context.scratch;
 
     ops.rms_norm(x, norm_, config.norm_eps, s.h);
-    ops.linear(s.h, wq_, {}, s.q);
-    ops.linear(s.h, wk_, {}, s.k);
-    ops.linear(s.h, wv_, {}, s.v);
+    ops.linear(s.h, std::array{Projection{wq_, s.q}, Projection{wk_, s.k}, Projection{wv_, s.v}});
     ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
     ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
     context.attend(layer_, s.q, s.k, s.v, config.sliding_window, s.o);
-    ops.linear(s.o.out, wo_, {}, s.h);
+    ops.linear(s.o.out, {wo_, s.h});
     ops.add(s.h, x);
 
     mlp_.forward(context, x);

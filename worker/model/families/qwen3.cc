@@ -1,5 +1,7 @@
 // Qwen3 (arXiv 2505.09388): no biases; queries and keys are normalised per head before the
 // rotation.
+#include <array>
+
 #include "worker/model/family.h"
 
 namespace varve {
@@ -24,15 +26,13 @@ class Qwen3Layer : public DecoderLayer {
     const LayerScratch& s = context.scratch;
 
     ops.rms_norm(x, norm_, config.norm_eps, s.h);
-    ops.linear(s.h, wq_, {}, s.q);
-    ops.linear(s.h, wk_, {}, s.k);
-    ops.linear(s.h, wv_, {}, s.v);
+    ops.linear(s.h, std::array{Projection{wq_, s.q}, Projection{wk_, s.k}, Projection{wv_, s.v}});
     ops.rms_norm(s.q, q_norm_, config.norm_eps, s.q);
     ops.rms_norm(s.k, k_norm_, config.norm_eps, s.k);
     ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
     ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
     context.attend(layer_, s.q, s.k, s.v, config.sliding_window, s.o);
-    ops.linear(s.o.out, wo_, {}, s.h);
+    ops.linear(s.o.out, {wo_, s.h});
     ops.add(s.h, x);
 
     mlp_.forward(context, x);
