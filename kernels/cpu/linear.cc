@@ -12,6 +12,7 @@
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/micro-inl.h"
 #include "kernels/cpu/panel_column-inl.h"
+#include "kernels/cpu/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace varve::HWY_NAMESPACE {
@@ -193,15 +194,63 @@ void gemv(const LinearJob& job, std::size_t panel_begin, std::size_t panel_end) 
   }
 }
 
+#if HWY_TARGET == HWY_SCALAR
+
+std::size_t pack_four(const ConstMatrix& /*x*/, std::size_t /*first*/, std::size_t /*rows*/,
+                      float* /*to*/) {
+  return 0;
+}
+
+#else
+
+// Four values of one k to `low`; if there are eight, the other four are of another k.
+template <class D, class V>
+HWY_INLINE void store_quarters(D d, V value, float* low, [[maybe_unused]] float* high) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    hn::StoreU(value, d, low);
+  } else {
+    const hn::Half<D> quarter;
+    hn::StoreU(hn::LowerHalf(quarter, value), quarter, low);
+    hn::StoreU(hn::UpperHalf(quarter, value), quarter, high);
+  }
+}
+
+// Four rows of x from `first` on become four columns of `to` [K][rows]. Returns how many k it did.
+std::size_t pack_four(const ConstMatrix& x, std::size_t first, std::size_t rows, float* to) {
+  std::size_t k = 0;
+  for (; k + kTransposed <= x.cols; k += kTransposed) {
+    VecT in[4];
+    VecT out[4];
+    VARVE_UNROLL
+    for (std::size_t r = 0; r < 4; ++r) in[r] = hn::LoadU(TagT(), x.row(first + r) + k);
+    transpose_quarters(in, out);
+    VARVE_UNROLL
+    for (std::size_t i = 0; i < 4; ++i) {
+      store_quarters(TagT(), out[i], to + (k + i) * rows, to + (k + i + 4) * rows);
+    }
+  }
+  return k;
+}
+
+#endif
+
+// One block of x becomes `to` [K][rows].
+void pack_block(const ConstMatrix& x, std::size_t first, std::size_t rows, float* to) {
+  for (std::size_t r = 0; r < rows; r += 4) {
+    const std::size_t count = std::min<std::size_t>(4, rows - r);
+    const std::size_t done = count == 4 ? pack_four(x, first + r, rows, to + r) : 0;
+    for (std::size_t i = r; i < r + count; ++i) {
+      const float* from = x.row(first + i);
+      for (std::size_t k = done; k < x.cols; ++k) to[k * rows + i] = from[k];
+    }
+  }
+}
+
 void pack(ConstMatrix x, std::size_t block_begin, std::size_t block_end, float* packed) {
   for (std::size_t b = block_begin; b < block_end; ++b) {
     const std::size_t first = b * kMicroRows;
     const std::size_t rows = std::min(kMicroRows, x.rows - first);
-    float* to = packed + first * x.cols;
-    for (std::size_t r = 0; r < rows; ++r) {
-      const float* from = x.row(first + r);
-      for (std::size_t k = 0; k < x.cols; ++k) to[k * rows + r] = from[k];
-    }
+    pack_block(x, first, rows, packed + first * x.cols);
   }
 }
 
