@@ -10,6 +10,27 @@ void check_row_type(DType dtype) {
               "cached rows are stored as {}", dtype_info(dtype).name);
 }
 
+void check_queries(const ConstMatrix& q, std::span<const std::int32_t> q_positions,
+                   const AttendParams& params, const ConstMatrix& lse) {
+  VARVE_CHECK(q_positions.size() == q.rows && lse.rows == q.rows && lse.cols == params.q_heads,
+              "{} rows, {} positions, lse {} x {}, {} heads", q.rows, q_positions.size(), lse.rows,
+              lse.cols, params.q_heads);
+  VARVE_CHECK(params.q_heads > 0 && q.cols % params.q_heads == 0, "{} columns in {} heads", q.cols,
+              params.q_heads);
+}
+
+void check_item(const ConstMatrix& q, const AttendItem& item, const AttendParams& params) {
+  const SegmentView& s = item.segment;
+  check_row_type(s.dtype);
+  VARVE_CHECK(item.row_begin + item.row_count <= q.rows, "rows [{}, {}) of {}", item.row_begin,
+              item.row_begin + item.row_count, q.rows);
+  VARVE_CHECK(s.rows <= s.capacity, "{} rows, room for {}", s.rows, s.capacity);
+  const std::size_t head_dim = q.cols / params.q_heads;
+  VARVE_CHECK(s.head_dim == head_dim && s.kv_heads > 0 && params.q_heads % s.kv_heads == 0,
+              "{} query heads of {}, {} key heads of {}", params.q_heads, head_dim, s.kv_heads,
+              s.head_dim);
+}
+
 }  // namespace
 
 void check_embed(std::span<const std::int32_t> tokens, const TensorView& table, const Matrix& out) {
@@ -90,20 +111,18 @@ void check_attend(const ConstMatrix& q, std::span<const std::int32_t> q_position
                   const Partial& state) {
   check_partial(state);
   check_same_shape(q, state.out);
-  VARVE_CHECK(q_positions.size() == q.rows && state.lse.cols == params.q_heads,
-              "{} rows, {} positions, {} heads of {}", q.rows, q_positions.size(), state.lse.cols,
-              params.q_heads);
-  const std::size_t head_dim = q.cols / params.q_heads;
-  for (const AttendItem& item : items) {
-    const SegmentView& s = item.segment;
-    check_row_type(s.dtype);
-    VARVE_CHECK(item.row_begin + item.row_count <= q.rows, "rows [{}, {}) of {}", item.row_begin,
-                item.row_begin + item.row_count, q.rows);
-    VARVE_CHECK(s.rows <= s.capacity, "{} rows, room for {}", s.rows, s.capacity);
-    VARVE_CHECK(s.head_dim == head_dim && s.kv_heads > 0 && params.q_heads % s.kv_heads == 0,
-                "{} query heads of {}, {} key heads of {}", params.q_heads, head_dim, s.kv_heads,
-                s.head_dim);
-  }
+  check_queries(q, q_positions, params, state.lse);
+  for (const AttendItem& item : items) check_item(q, item, params);
+}
+
+void check_add_mass(const ConstMatrix& q, std::span<const std::int32_t> q_positions,
+                    const AttendItem& item, const AttendParams& params, const ConstMatrix& lse,
+                    const Matrix& mass) {
+  check_queries(q, q_positions, params, lse);
+  check_item(q, item, params);
+  VARVE_CHECK(mass.rows == item.segment.kv_heads && mass.cols == item.segment.rows,
+              "mass is {} x {}, the segment has {} key heads and {} rows", mass.rows, mass.cols,
+              item.segment.kv_heads, item.segment.rows);
 }
 
 }  // namespace varve

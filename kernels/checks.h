@@ -23,6 +23,9 @@ void check_append(const ConstMatrix& k, const ConstMatrix& v,
 void check_attend(const ConstMatrix& q, std::span<const std::int32_t> q_positions,
                   std::span<const AttendItem> items, const AttendParams& params,
                   const Partial& state);
+void check_add_mass(const ConstMatrix& q, std::span<const std::int32_t> q_positions,
+                    const AttendItem& item, const AttendParams& params, const ConstMatrix& lse,
+                    const Matrix& mass);
 /// A state's own shape: out [T, Hq * D] and lse [T, Hq].
 void check_partial(const Partial& state);
 

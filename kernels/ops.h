@@ -146,6 +146,20 @@ class Ops {
   virtual void attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
                       std::span<const AttendItem> items, const AttendParams& params,
                       Partial state) = 0;
+  /// How much softmax weight each cached row received (its column mass), for policies that keep
+  /// what was looked at: the accumulated attention score of H2O (arXiv 2306.14048) if every row is
+  /// added, the observation window of SnapKV (arXiv 2404.14469) if the last rows are. A second pass
+  /// over the keys: lse [T, Hq] must be final, all segments of a row folded into it. q [T, Hq * D]
+  /// after RoPE, mass [Hkv, rows of the segment]. For each row t of the item and each of the query
+  /// heads h that share key head g:
+  ///   mass[g][i] += exp(scale * q[t][h] . k[g][i] - lse[t][h])   for the keys i that t sees,
+  /// visible as in attend. A head whose lse is -infinity saw no key and adds nothing.
+  /// The law above, carried over to what a key receives: one float32 addition after the other, rows
+  /// ascending and then heads, so that mass does not depend on how a document was cut into chunks
+  /// (added in order) nor on the number of threads.
+  virtual void add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions,
+                        const AttendItem& item, const AttendParams& params, ConstMatrix lse,
+                        Matrix mass) = 0;
   /// state = merge(state, other), row by row and head by head.
   virtual void merge(const Partial& other, Partial state) = 0;
 };

@@ -18,8 +18,17 @@ constexpr std::size_t kBlocksPerThread = 3;
 // Most floats of partials that wait in memory; beyond, the work is cut by rows.
 constexpr std::size_t kMaxSlotFloats = std::size_t{16} << 20U;
 
-std::size_t runs_of(const SegmentView& segment) {
-  return (segment.rows + kAttendRunRows - 1) / kAttendRunRows;
+// Keys of a task of add_mass: enough to pay for loading the queries, few enough for every thread to
+// get some of a short segment. Sums of a key know nothing of its run.
+constexpr std::size_t kMassRunRows = 256;
+static_assert(kMassRunRows % kTileKeys == 0);
+
+std::size_t runs_of(const SegmentView& segment, std::size_t run_rows = kAttendRunRows) {
+  return (segment.rows + run_rows - 1) / run_rows;
+}
+
+KeyRange run_of(const SegmentView& segment, std::size_t run, std::size_t run_rows) {
+  return {run * run_rows, std::min((run + 1) * run_rows, segment.rows)};
 }
 
 // Positions ascend, so what a query sees is one range.
@@ -40,18 +49,22 @@ KeyRange visible_range(const SegmentView& segment, std::int64_t position,
 
 }  // namespace
 
-struct Attention::Call {
+struct Attention::Queries {
   ConstMatrix q;  // [T, Hq * D]
   std::span<const std::int32_t> positions;
-  std::span<const AttendItem> items;
   const AttendParams& params;
-  const Partial& state;
   std::size_t head_dim;
   std::size_t kv_heads;
   std::size_t block_rows = 0;
 
   std::size_t group() const { return params.q_heads / kv_heads; }
   std::size_t row_blocks() const { return (q.rows + block_rows - 1) / block_rows; }
+  void cut(std::size_t queries) { block_rows = std::max<std::size_t>(1, queries / group()); }
+};
+
+struct Attention::Call : Queries {
+  std::span<const AttendItem> items;
+  const Partial& state;
 };
 
 // Some rows of an item, for one key head.
@@ -61,12 +74,12 @@ struct Attention::Slice {
   std::size_t row_count;
   std::size_t head;
 
-  QueryBlock queries(const Call& call) const {
-    const std::size_t width = call.group() * call.head_dim;
-    return {.q = {call.q.row(row_begin) + head * width, row_count, width, call.q.stride},
-            .group = call.group(),
-            .head_dim = call.head_dim,
-            .scale = call.params.scale};
+  QueryBlock block(const Queries& of) const {
+    const std::size_t width = of.group() * of.head_dim;
+    return {.q = {of.q.row(row_begin) + head * width, row_count, width, of.q.stride},
+            .group = of.group(),
+            .head_dim = of.head_dim,
+            .scale = of.params.scale};
   }
 };
 
@@ -82,10 +95,10 @@ void Attention::attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
     VARVE_CHECK(item.segment.kv_heads == kv_heads, "items of {} and {} key heads", kv_heads,
                 item.segment.kv_heads);
   }
-  Call call{q, q_positions, items, params, state, q.cols / params.q_heads, kv_heads};
+  Call call{{q, q_positions, params, q.cols / params.q_heads, kv_heads}, items, state};
   bool enough = false;
   for (const std::size_t queries : {kBlockQueries, kSmallBlockQueries}) {
-    call.block_rows = std::max<std::size_t>(1, queries / call.group());
+    call.cut(queries);
     enough = call.row_blocks() * kv_heads >= kBlocksPerThread * pool_.size();
     if (enough) break;
   }
@@ -96,10 +109,10 @@ void Attention::attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
   by_runs(call, slots);
 }
 
-void Attention::reserve(const Call& call) {
-  const std::size_t rows = std::min(call.block_rows, call.q.rows);
+void Attention::reserve(const Queries& queries) {
+  const std::size_t rows = std::min(queries.block_rows, queries.q.rows);
   const std::size_t bytes =
-      kernels_.scratch_floats(rows * call.group(), call.head_dim) * sizeof(float);
+      kernels_.scratch_floats(rows * queries.group(), queries.head_dim) * sizeof(float);
   for (std::size_t thread = 0; thread < pool_.size(); ++thread) {
     if (scratch_[thread].bytes() < bytes) scratch_[thread] = allocate_host(bytes);
     if (visible_[thread].size() < rows) visible_[thread].resize(rows);
@@ -123,7 +136,7 @@ void Attention::attend_rows(const Call& call, std::size_t row_begin, std::size_t
     const std::size_t end = std::min(row_begin + row_count, item.row_begin + item.row_count);
     if (begin >= end) continue;
     const Slice slice{item, begin, end - begin, head};
-    if (!open(call, slice, thread)) continue;
+    if (!open(call, slice, {0, item.segment.rows}, thread)) continue;
     for (std::size_t run = 0; run < runs_of(item.segment); ++run) {
       const RunPartial partial = fold(call, slice, run, thread);
       for (std::size_t i = 0; i < slice.row_count * call.group(); ++i) {
@@ -137,27 +150,30 @@ void Attention::attend_rows(const Call& call, std::size_t row_begin, std::size_t
   }
 }
 
-bool Attention::open(const Call& call, const Slice& slice, std::size_t thread) {
+bool Attention::open(const Queries& queries, const Slice& slice, const KeyRange& part,
+                     std::size_t thread) {
   bool any = false;
   for (std::size_t r = 0; r < slice.row_count; ++r) {
     KeyRange& range = visible_[thread][r];
-    range =
-        visible_range(slice.item.segment, call.positions[slice.row_begin + r], call.params.window);
-    any = any || !range.empty();
+    range = visible_range(slice.item.segment, queries.positions[slice.row_begin + r],
+                          queries.params.window);
+    any = any || std::max(range.begin, part.begin) < std::min(range.end, part.end);
   }
-  if (any) kernels_.load_queries(slice.queries(call), scratch_[thread].as<float>());
+  if (any) kernels_.load_queries(slice.block(queries), scratch_[thread].as<float>());
   return any;
+}
+
+RunKeys Attention::keys_of(const Slice& slice, const KeyRange& run, std::size_t thread) const {
+  return {.segment = &slice.item.segment,
+          .head = slice.head,
+          .run = run,
+          .visible = {visible_[thread].data(), slice.row_count}};
 }
 
 RunPartial Attention::fold(const Call& call, const Slice& slice, std::size_t run,
                            std::size_t thread) {
-  const SegmentView& segment = slice.item.segment;
-  const RunKeys keys{
-      .segment = &segment,
-      .head = slice.head,
-      .run = {run * kAttendRunRows, std::min((run + 1) * kAttendRunRows, segment.rows)},
-      .visible = {visible_[thread].data(), slice.row_count}};
-  return kernels_.fold_run(slice.queries(call), keys, scratch_[thread].as<float>());
+  const RunKeys keys = keys_of(slice, run_of(slice.item.segment, run, kAttendRunRows), thread);
+  return kernels_.fold_run(slice.block(call), keys, scratch_[thread].as<float>());
 }
 
 // Fills tasks_ and first_slot_; returns the number of slots.
@@ -195,7 +211,8 @@ void Attention::attend_run(const Call& call, const RunTask& task, std::size_t he
                            std::size_t thread) {
   const AttendItem& item = call.items[task.item];
   const Slice slice{item, task.row_begin, task.row_count, head};
-  const bool any = open(call, slice, thread);
+  const KeyRange run = run_of(item.segment, task.run, kAttendRunRows);
+  const bool any = open(call, slice, run, thread);
   const RunPartial partial = any ? fold(call, slice, task.run, thread) : RunPartial{};
   const std::size_t first = first_slot_[task.item] + task.run * item.row_count;
   for (std::size_t i = 0; i < task.row_count * call.group(); ++i) {
@@ -223,6 +240,35 @@ void Attention::merge_row(const Call& call, std::size_t row) {
       }
     }
   }
+}
+
+void Attention::add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions,
+                         const AttendItem& item, const AttendParams& params, const ConstMatrix& lse,
+                         const Matrix& mass) {
+  const SegmentView& segment = item.segment;
+  Queries queries{q, q_positions, params, segment.head_dim, segment.kv_heads};
+  queries.cut(kBlockQueries);
+  reserve(queries);
+  const std::size_t runs = runs_of(segment, kMassRunRows);
+  pool_.each(runs * segment.kv_heads, [&](std::size_t task, std::size_t thread) {
+    const std::size_t head = task % segment.kv_heads;
+    const KeyRange run = run_of(segment, task / segment.kv_heads, kMassRunRows);
+    for (std::size_t at = 0; at < item.row_count; at += queries.block_rows) {
+      const std::size_t count = std::min(queries.block_rows, item.row_count - at);
+      const Slice slice{item, item.row_begin + at, count, head};
+      add_slice_mass(queries, slice, run, lse, mass.row(head), thread);
+    }
+  });
+}
+
+void Attention::add_slice_mass(const Queries& queries, const Slice& slice, const KeyRange& run,
+                               const ConstMatrix& lse, float* mass, std::size_t thread) {
+  if (!open(queries, slice, run, thread)) return;
+  const std::size_t group = queries.group();
+  const float* first = lse.row(slice.row_begin) + slice.head * group;
+  kernels_.add_mass(slice.block(queries), keys_of(slice, run, thread),
+                    {first, slice.row_count, group, lse.stride}, mass,
+                    scratch_[thread].as<float>());
 }
 
 }  // namespace varve

@@ -1,4 +1,4 @@
-// Spreads Ops::attend over threads.
+// Spreads Ops::attend and Ops::add_mass over threads.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,12 @@ class Attention {
   void attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
               std::span<const AttendItem> items, const AttendParams& params, const Partial& state);
 
+  /// A task is a key head x some tiles of keys, which it alone adds to; it walks through all rows.
+  void add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions, const AttendItem& item,
+                const AttendParams& params, const ConstMatrix& lse, const Matrix& mass);
+
  private:
+  struct Queries;
   struct Call;
   struct Slice;
   struct RunTask {
@@ -33,7 +38,7 @@ class Attention {
     std::size_t run;
   };
 
-  void reserve(const Call& call);
+  void reserve(const Queries& queries);
   std::size_t list_runs(const Call& call);
   void by_rows(const Call& call);
   void by_runs(const Call& call, std::size_t slots);
@@ -41,8 +46,12 @@ class Attention {
                    std::size_t thread);
   void attend_run(const Call& call, const RunTask& task, std::size_t head, std::size_t thread);
   void merge_row(const Call& call, std::size_t row);
-  /// Loads the queries of a slice and finds what they see. False: nothing.
-  bool open(const Call& call, const Slice& slice, std::size_t thread);
+  void add_slice_mass(const Queries& queries, const Slice& slice, const KeyRange& run,
+                      const ConstMatrix& lse, float* mass, std::size_t thread);
+  /// Loads the queries of a slice and finds what they see. False: nothing of `part`.
+  bool open(const Queries& queries, const Slice& slice, const KeyRange& part, std::size_t thread);
+  /// `run` as the slice opened last sees it.
+  RunKeys keys_of(const Slice& slice, const KeyRange& run, std::size_t thread) const;
   RunPartial fold(const Call& call, const Slice& slice, std::size_t run, std::size_t thread);
 
   AttendKernels kernels_;

@@ -144,20 +144,25 @@ void decode_values(const RunKeys& keys, std::size_t tile, const KeyRange& range,
   }
 }
 
-template <DType kType>
-void decode_tile(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
-  decode_keys<kType>(keys, tile, range, s);
-  decode_values<kType>(keys, tile, range, s);
-}
-
-void decode_tile(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
+void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
   switch (keys.segment->dtype) {
     case DType::kF16:
-      return decode_tile<DType::kF16>(keys, tile, range, s);
+      return decode_keys<DType::kF16>(keys, tile, range, s);
     case DType::kBF16:
-      return decode_tile<DType::kBF16>(keys, tile, range, s);
+      return decode_keys<DType::kBF16>(keys, tile, range, s);
     default:
-      return decode_tile<DType::kF32>(keys, tile, range, s);
+      return decode_keys<DType::kF32>(keys, tile, range, s);
+  }
+}
+
+void decode_values(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
+  switch (keys.segment->dtype) {
+    case DType::kF16:
+      return decode_values<DType::kF16>(keys, tile, range, s);
+    case DType::kBF16:
+      return decode_values<DType::kBF16>(keys, tile, range, s);
+    default:
+      return decode_values<DType::kF32>(keys, tile, range, s);
   }
 }
 
@@ -289,6 +294,22 @@ FoldDirect fold_direct_of(DType dtype, std::size_t queries) {
   return fold_direct_of<DType::kF32>(queries, kCounts);
 }
 
+using ScoreDirect = void (*)(const std::uint8_t*, std::size_t, const float*, const KeyRange&,
+                             float*);
+
+template <DType kType, std::size_t... kIndex>
+ScoreDirect score_direct_of(std::size_t queries, std::index_sequence<kIndex...>) {
+  static constexpr ScoreDirect kScores[] = {&score_direct<kType, kIndex + 1>...};
+  return kScores[queries - 1];
+}
+
+ScoreDirect score_direct_of(DType dtype, std::size_t queries) {
+  constexpr std::make_index_sequence<kDirectQueries> kCounts;
+  if (dtype == DType::kF16) return score_direct_of<DType::kF16>(queries, kCounts);
+  if (dtype == DType::kBF16) return score_direct_of<DType::kBF16>(queries, kCounts);
+  return score_direct_of<DType::kF32>(queries, kCounts);
+}
+
 // A tile of a decode step: all of its rows exist, and few queries look at it.
 bool is_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile) {
   return block.queries() <= kDirectQueries && block.head_dim % kDirectDim == 0 &&
@@ -307,7 +328,8 @@ void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, c
     return fold(block, keys, tile, inside(range, tile), s);
   }
 #endif
-  decode_tile(keys, tile, inside(range, tile), s);
+  decode_keys(keys, tile, inside(range, tile), s);
+  decode_values(keys, tile, inside(range, tile), s);
   // All scores first: the keys stay in the first cache, then the values.
   prefetch_tile(keys, keys.segment->keys, tile + kTileKeys);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
@@ -354,10 +376,81 @@ RunPartial fold_run(const QueryBlock& block, const RunKeys& keys, float* base) {
   return {s.out, s.values_stride, s.lse};
 }
 
+// One query's scores of a tile, made weights of its whole row by `top` (its lse in powers of two),
+// onto the tile's mass. The vectors touched depend on the query alone, and a key that it does not
+// see gets a zero.
+void add_weights(float* scores, float top, const KeyRange& visible, float* mass) {
+  const TagF d;
+  const std::size_t begin = visible.begin / kLanes * kLanes;
+  const std::size_t end = round_up(visible.end, kLanes);
+  std::fill(scores + begin, scores + visible.begin, kNone);
+  std::fill(scores + visible.end, scores + end, kNone);
+  const VecF most = hn::Set(d, top);
+  for (std::size_t k = begin; k < end; k += kLanes) {
+    // A score passes lse by its rounding at the most, which exp2_approx can bear.
+    const VecF weight = exp2_approx(hn::Sub(hn::LoadU(d, scores + k), most));
+    hn::StoreU(hn::Add(hn::LoadU(d, mass + k), weight), d, mass + k);
+  }
+}
+
+// The scores of all queries on keys [range) of the tile `whole`.
+void score_tile(const QueryBlock& block, const RunKeys& keys, const KeyRange& whole,
+                const KeyRange& range, const Scratch& s) {
+  const std::size_t tile = whole.begin;
+#if VARVE_ATTEND_DIRECT
+  if (is_direct(block, keys, tile)) {
+    const auto score_keys = score_direct_of(keys.segment->dtype, block.queries());
+    return score_keys(cached_row(keys, keys.segment->keys, tile), block.head_dim, s.queries_packed,
+                      inside(range, tile), s.weights);
+  }
+#endif
+  decode_keys(keys, tile, inside(range, tile), s);
+  prefetch_tile(keys, keys.segment->keys, tile + kTileKeys);
+  for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
+    const TilePart part = part_of(block, keys, first, whole);
+    if (!part.range.empty()) score(block, part, s);
+  }
+}
+
+void add_tile_mass(const QueryBlock& block, const RunKeys& keys, std::size_t tile, float* mass,
+                   const Scratch& s) {
+  const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
+  const KeyRange range = seen(keys, 0, block.q.rows, whole);
+  if (range.empty()) return;
+  score_tile(block, keys, whole, range, s);
+  // A copy, because the last vector may reach beyond the run's rows.
+  alignas(64) float sums[kTileKeys] = {};
+  std::copy(mass + whole.begin, mass + whole.end, sums);
+  for (std::size_t i = 0; i < block.queries(); ++i) {
+    const KeyRange visible = intersect(keys.visible[i / block.group], whole);
+    if (visible.empty() || s.top[i] == kNone) continue;
+    add_weights(s.weights + i * kTileKeys, s.top[i], inside(visible, tile), sums);
+  }
+  std::copy_n(sums, whole.end - whole.begin, mass + whole.begin);
+}
+
+void add_mass(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse, float* mass,
+              float* base) {
+  const Scratch s(block.queries(), block.head_dim, base);
+  const KeyRange range = seen(keys, 0, block.q.rows, keys.run);
+  if (range.empty()) return;
+  for (std::size_t i = 0; i < block.queries(); ++i) {
+    const double natural = lse.row(i / block.group)[i % block.group];
+    s.top[i] = static_cast<float>(natural * std::numbers::log2e);
+  }
+  for (std::size_t tile = range.begin / kTileKeys * kTileKeys; tile < range.end;
+       tile += kTileKeys) {
+    add_tile_mass(block, keys, tile, mass, s);
+  }
+}
+
 }  // namespace
 
 AttendKernels make_attend_kernels() {
-  return {.scratch_floats = &scratch_floats, .load_queries = &load_queries, .fold_run = &fold_run};
+  return {.scratch_floats = &scratch_floats,
+          .load_queries = &load_queries,
+          .fold_run = &fold_run,
+          .add_mass = &add_mass};
 }
 
 }  // namespace varve::HWY_NAMESPACE

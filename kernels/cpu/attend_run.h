@@ -39,7 +39,7 @@ struct QueryBlock {
 struct RunKeys {
   const SegmentView* segment = nullptr;
   std::size_t head = 0;
-  KeyRange run;                       // begins at a multiple of kAttendRunRows
+  KeyRange run;                       // begins at a multiple of kTileKeys
   std::span<const KeyRange> visible;  // [rows of the block], of the whole segment
 };
 
@@ -56,6 +56,10 @@ struct AttendKernels {
   void (*load_queries)(const QueryBlock& block, float* scratch);
   /// Behind load_queries of the same block, as often as there are runs.
   RunPartial (*fold_run)(const QueryBlock& block, const RunKeys& keys, float* scratch);
+  /// Behind load_queries of the same block: adds the weights of the run's keys, query after query.
+  /// lse [rows, group], mass [rows of the segment].
+  void (*add_mass)(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse,
+                   float* mass, float* scratch);
 };
 
 AttendKernels attend_kernels(std::int64_t target);

@@ -209,6 +209,12 @@ class CpuOps final : public Ops {
     attention_.attend(q, q_positions, items, params, state);
   }
 
+  void add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions, const AttendItem& item,
+                const AttendParams& params, ConstMatrix lse, Matrix mass) override {
+    check_add_mass(q, q_positions, item, params, lse, mass);
+    attention_.add_mass(q, q_positions, item, params, lse, mass);
+  }
+
   void merge(const Partial& other, Partial state) override {
     check_partial(state);
     check_same_shape(other.out, state.out);

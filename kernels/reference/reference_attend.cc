@@ -30,6 +30,12 @@ void read_row(const SegmentView& s, const void* base, std::size_t head, std::siz
   dequantize(s.dtype, at, s.head_dim, out.data());
 }
 
+double dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (std::size_t d = 0; d < a.size(); ++d) sum += double{a[d]} * b[d];
+  return sum;
+}
+
 class Run {
  public:
   Run(const SegmentView& segment, const AttendParams& params)
@@ -60,9 +66,7 @@ class Run {
     for (std::size_t i = begin; i < end; ++i) {
       if (!is_visible(segment_.positions[i], query.position, params_.window)) continue;
       read_row(segment_, segment_.keys, query.kv_head, i, row_);
-      double dot = 0;
-      for (std::size_t d = 0; d < row_.size(); ++d) dot += double{query.q[d]} * row_[d];
-      scores_[i - begin] = dot * params_.scale;
+      scores_[i - begin] = dot(query.q, row_) * params_.scale;
     }
   }
 
@@ -99,6 +103,30 @@ void reference_attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
         const Query query{{q.row(t) + head * dim, dim}, q_positions[t], head / group};
         attend_segment(query, item.segment, params,
                        {{state.out.row(t) + head * dim, dim}, state.lse.row(t)[head]});
+      }
+    }
+  }
+}
+
+void reference_add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions,
+                        const AttendItem& item, const AttendParams& params, ConstMatrix lse,
+                        Matrix mass) {
+  check_add_mass(q, q_positions, item, params, lse, mass);
+  const SegmentView& segment = item.segment;
+  const std::size_t group = params.q_heads / segment.kv_heads;
+  std::vector<float> key(segment.head_dim);
+  for (std::size_t i = 0; i < mass.rows * mass.cols; ++i) {
+    const std::size_t kv_head = i / mass.cols;
+    const std::size_t row = i % mass.cols;
+    float& sum = mass.row(kv_head)[row];
+    read_row(segment, segment.keys, kv_head, row, key);
+    for (std::size_t t = item.row_begin; t < item.row_begin + item.row_count; ++t) {
+      if (!is_visible(segment.positions[row], q_positions[t], params.window)) continue;
+      for (std::size_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+        if (lse.row(t)[head] == kNone) continue;
+        const std::span<const float> query(q.row(t) + head * key.size(), key.size());
+        const double score = dot(query, key) * params.scale;
+        sum = static_cast<float>(sum + std::exp(score - lse.row(t)[head]));
       }
     }
   }

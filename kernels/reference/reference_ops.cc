@@ -194,6 +194,11 @@ class ReferenceOps final : public Ops {
     reference_attend(q, q_positions, items, params, state);
   }
 
+  void add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions, const AttendItem& item,
+                const AttendParams& params, ConstMatrix lse, Matrix mass) override {
+    reference_add_mass(q, q_positions, item, params, lse, mass);
+  }
+
   void merge(const Partial& other, Partial state) override {
     check_partial(state);
     check_same_shape(other.out, state.out);

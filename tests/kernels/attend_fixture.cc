@@ -23,24 +23,6 @@ struct DecodedHead {
   std::vector<float> values;  // [rows * D]
 };
 
-std::vector<float> decode(const SegmentView& s, const void* base, std::size_t head) {
-  std::vector<float> values(s.rows * s.head_dim);
-  const auto* at =
-      static_cast<const std::uint8_t*>(base) + head * s.capacity * row_bytes(s.dtype, s.head_dim);
-  dequantize(s.dtype, at, values.size(), values.data());
-  return values;
-}
-
-double norm(const float* x, std::size_t size) {
-  double sum = 0;
-  for (std::size_t i = 0; i < size; ++i) sum += double{x[i]} * x[i];
-  return std::sqrt(sum);
-}
-
-bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> window) {
-  return key <= query && (!window || static_cast<std::size_t>(query - key) < *window);
-}
-
 // One query head of one row.
 struct Asker {
   const float* q;  // [D]
@@ -88,7 +70,36 @@ float soften(const std::vector<Key>& keys, float* out, std::size_t dim) {
   return static_cast<float>(top + std::log(total));
 }
 
+// With Q the greatest |scale q| |k|: a score is off by (D + 3) roundings of at most Q; subtracting
+// the maximum and the exponential add 2 Q + 4; each tile of 64 keys may rescale, again 2 Q + 4;
+// summing n weights adds n. That is the relative error of a weight. An output is a quotient of two
+// such sums, bounded by the greatest value; the logarithm turns relative into absolute error.
+double weight_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head) {
+  const double q = want.scores[row * shape.q_heads + head];
+  const double keys = static_cast<double>(want.keys);
+  const double scoring = (static_cast<double>(shape.dim) + 3) * q;
+  return kEps * (scoring + (keys / 64 + 2) * (2 * q + 4) + keys);
+}
+
 }  // namespace
+
+std::vector<float> decode(const SegmentView& s, const void* base, std::size_t head) {
+  std::vector<float> values(s.rows * s.head_dim);
+  const auto* at =
+      static_cast<const std::uint8_t*>(base) + head * s.capacity * row_bytes(s.dtype, s.head_dim);
+  dequantize(s.dtype, at, values.size(), values.data());
+  return values;
+}
+
+double norm(const float* x, std::size_t size) {
+  double sum = 0;
+  for (std::size_t i = 0; i < size; ++i) sum += double{x[i]} * x[i];
+  return std::sqrt(sum);
+}
+
+bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> window) {
+  return key <= query && (!window || static_cast<std::size_t>(query - key) < *window);
+}
 
 AttendParams Shape::params(std::optional<std::size_t> window) const {
   return {.q_heads = q_heads,
@@ -137,23 +148,17 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
   return direct;
 }
 
-// With Q the greatest |scale q| |k|: a score is off by (D + 3) roundings of at most Q; subtracting
-// the maximum and the exponential add 2 Q + 4; each tile of 64 keys may rescale, again 2 Q + 4;
-// summing n weights adds n. That is the relative error of a weight. An output is a quotient of two
-// such sums, bounded by the greatest value; the logarithm turns relative into absolute error.
+double lse_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head) {
+  return weight_error(want, shape, row, head) +
+         4 * kEps * std::abs(double{want.lse.view().row(row)[head]});
+}
+
 void expect_attention(State& got, const Direct& want, const Shape& shape) {
-  const auto weight_error = [&](std::size_t row, std::size_t head) {
-    const double q = want.scores[row * shape.q_heads + head];
-    const double keys = static_cast<double>(want.keys);
-    const double scoring = (static_cast<double>(shape.dim) + 3) * q;
-    return kEps * (scoring + (keys / 64 + 2) * (2 * q + 4) + keys);
-  };
   EXPECT_TRUE(near(got.out.view(), want.out.view(), [&](std::size_t r, std::size_t c) {
-    return 2 * weight_error(r, c / shape.dim) * want.values;
+    return 2 * weight_error(want, shape, r, c / shape.dim) * want.values;
   }));
-  EXPECT_TRUE(near(got.lse.view(), want.lse.view(), [&](std::size_t r, std::size_t c) {
-    return weight_error(r, c) + 4 * kEps * std::abs(double{want.lse.view().row(r)[c]});
-  }));
+  EXPECT_TRUE(near(got.lse.view(), want.lse.view(),
+                   [&](std::size_t r, std::size_t c) { return lse_error(want, shape, r, c); }));
 }
 
 }  // namespace varve::test

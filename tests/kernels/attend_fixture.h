@@ -17,6 +17,11 @@ struct Shape {
   AttendParams params(std::optional<std::size_t> window = {}) const;
 };
 
+/// The keys or values (`base`) of one head as float32 [rows * D].
+std::vector<float> decode(const SegmentView& s, const void* base, std::size_t head);
+double norm(const float* x, std::size_t size);
+bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> window);
+
 /// `rows` random rows in a cache of somewhat more room; positions begin at `first` and advance by
 /// `step`.
 CachedRows random_cache(Ops& ops, const Shape& shape, std::size_t rows, Random& random,
@@ -34,6 +39,9 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
                         const std::vector<std::int32_t>& positions,
                         const std::vector<AttendItem>& items,
                         std::optional<std::size_t> window = {});
+
+/// How far float32 arithmetic may put an lse from the direct one.
+double lse_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head);
 
 /// Checks a state against the direct answer with the tolerance that float32 arithmetic earns.
 void expect_attention(State& got, const Direct& want, const Shape& shape);

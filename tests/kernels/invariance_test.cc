@@ -222,9 +222,71 @@ TEST_P(AttendInvarianceTest, SlidingWindow) {
   expect_invariant({2, 1, 16, DType::kF32}, 100);
 }
 
+// What keys receive from the rows of a document, in one call and chunk by chunk.
+class MassInvarianceTest : public InvarianceTest {
+ protected:
+  static constexpr std::size_t kKeys = 600;
+  static constexpr std::size_t kRows = 110;
+
+  void expect_invariant(const Shape& shape, std::optional<std::size_t> window) {
+    const auto first = make_ops(GetParam(), 1);
+    const CachedRows cache = random_cache(*first, shape, kKeys, random_);
+    const Rows q = Rows::random(kRows, shape.q_heads * shape.dim, random_);
+    std::vector<std::int32_t> positions(kRows);
+    for (std::size_t t = 0; t < kRows; ++t) positions[t] = static_cast<std::int32_t>(5 * t);
+    const AttendItem all{0, kRows, cache.view(kKeys)};
+    State state(*first, kRows, shape.q_heads, shape.dim);
+    first->attend(q.view(), positions, {&all, 1}, shape.params(window), state.view());
+    const Scene scene{q.view(), positions, all.segment, shape.params(window), state.lse.view()};
+    const Rows want = add(*first, scene, kRows, false);
+    for (const auto& ops : teams()) {
+      for (const std::size_t chunk : {110, 40, 7, 2, 1}) {
+        for (const bool sliced : {true, false}) {
+          const Rows got = add(*ops, scene, chunk, sliced);
+          EXPECT_TRUE(same_bits(got.view(), want.view())) << "in chunks of " << chunk;
+        }
+      }
+    }
+  }
+
+ private:
+  struct Scene {
+    ConstMatrix q;
+    std::span<const std::int32_t> positions;
+    SegmentView segment;
+    AttendParams params;
+    ConstMatrix lse;
+  };
+
+  /// Chunks are items of one step, or (`sliced`) steps of their own.
+  static Rows add(Ops& ops, const Scene& scene, std::size_t chunk, bool sliced) {
+    Rows mass(scene.segment.kv_heads, kKeys);
+    in_chunks(kRows, chunk, [&](std::size_t at, std::size_t count) {
+      const std::size_t begin = sliced ? at : 0;
+      const std::size_t rows = sliced ? count : kRows;
+      ops.add_mass({scene.q.row(begin), rows, scene.q.cols, scene.q.stride},
+                   scene.positions.subspan(begin, rows), {at - begin, count, scene.segment},
+                   scene.params, {scene.lse.row(begin), rows, scene.lse.cols, scene.lse.stride},
+                   mass.view());
+    });
+    return mass;
+  }
+};
+
+TEST_P(MassInvarianceTest, ThreeQueryHeadsPerKeyHead) {
+  expect_invariant({3, 1, 32}, {});
+}
+TEST_P(MassInvarianceTest, TwoKeyHeadsAndBfloat16) {
+  expect_invariant({2, 2, 24, DType::kBF16}, {});
+}
+TEST_P(MassInvarianceTest, SlidingWindow) {
+  expect_invariant({2, 1, 64, DType::kF32}, 100);
+}
+
 const auto kName = [](const auto& info) { return test_name(info.param); };
 INSTANTIATE_TEST_SUITE_P(Backends, InvarianceTest, testing::ValuesIn(fast_backends()), kName);
 INSTANTIATE_TEST_SUITE_P(Backends, AttendInvarianceTest, testing::ValuesIn(fast_backends()), kName);
+INSTANTIATE_TEST_SUITE_P(Backends, MassInvarianceTest, testing::ValuesIn(all_backends()), kName);
 
 }  // namespace
 }  // namespace varve::test
