@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -23,6 +24,9 @@ constexpr Case kCases[] = {{"prefill_512@0", 512, 512},
                            {"decode_1@4096", 1, 4096},
                            {"decode_8@4096", 8, 4096},
                            {"questions_8@4096", 8, 4096, true}};
+// The mass that the last rows of a segment give to it.
+constexpr Case kMassCases[] = {
+    {"mass_512@4096", 512, 4096}, {"mass_64@4096", 64, 4096}, {"mass_1@4096", 1, 4096}};
 
 // One layer's cache, laid out as a segment of a run.
 class Cache {
@@ -87,13 +91,29 @@ std::vector<std::int32_t> query_positions(const Case& c) {
   return positions;
 }
 
-Work work_of(const Case& c, const Scene& scene, const Activations& q) {
-  double visible = 0;  // pairs of a query and a key that it sees
+// Pairs of a query and a key that it sees.
+double visible_pairs(const Case& c) {
+  double visible = 0;
   for (const std::int32_t p : query_positions(c)) visible += p + 1;
+  return visible;
+}
+
+Work work_of(const Case& c, const Scene& scene, const Activations& q) {
   std::size_t bytes = scene.segments.front().bytes();
   for (const Cache& answer : scene.answers) bytes += answer.bytes();
   // Two products of D multiply-adds for each head of each pair.
-  return {4.0 * kHeads * kHeadDim * visible, static_cast<double>(bytes) + 2 * q.bytes()};
+  return {4.0 * kHeads * kHeadDim * visible_pairs(c), static_cast<double>(bytes) + 2 * q.bytes()};
+}
+
+// One product, and of the segment only the keys.
+Work mass_work_of(const Case& c, const Scene& scene, const Activations& q,
+                  const Activations& mass) {
+  const auto keys = static_cast<double>(scene.segments.front().bytes()) / 2;
+  return {2.0 * kHeads * kHeadDim * visible_pairs(c), keys + q.bytes() + 2 * mass.bytes()};
+}
+
+AttendParams attend_params() {
+  return {.q_heads = kHeads, .scale = 1 / std::sqrt(float{kHeadDim})};
 }
 
 void run(benchmark::State& state, Bench& bench, const Case& c, const Scene& scene) {
@@ -101,7 +121,7 @@ void run(benchmark::State& state, Bench& bench, const Case& c, const Scene& scen
   const Activations out(bench, c.queries, kHeads * kHeadDim);
   const Activations lse(bench, c.queries, kHeads);
   const Partial partial{out.view(), lse.view()};
-  const AttendParams params{.q_heads = kHeads, .scale = 1 / std::sqrt(float{kHeadDim})};
+  const AttendParams params = attend_params();
   const std::vector<std::int32_t> positions = query_positions(c);
   std::vector<AttendItem> items{{0, c.queries, scene.segments.front().view()}};
   for (std::size_t i = 0; i < scene.answers.size(); ++i) {
@@ -114,17 +134,37 @@ void run(benchmark::State& state, Bench& bench, const Case& c, const Scene& scen
   });
 }
 
+void run_mass(benchmark::State& state, Bench& bench, const Case& c, const Scene& scene) {
+  const Activations q(bench, c.queries, kHeads * kHeadDim);
+  const Activations out(bench, c.queries, kHeads * kHeadDim);
+  const Activations lse(bench, c.queries, kHeads);
+  const Activations mass(bench, kKeyHeads, c.segment_rows);
+  const Partial partial{out.view(), lse.view()};
+  const std::vector<std::int32_t> positions = query_positions(c);
+  AttendItem item{0, c.queries, scene.segments.front().view()};
+  // The copies hold other numbers of the same distribution: nearly the same sums.
+  bench.ops->clear(partial);
+  bench.ops->attend(q.view(), positions, {&item, 1}, attend_params(), partial);
+  std::fill_n(mass.view().data, kKeyHeads * c.segment_rows, 0.0F);
+  measure(state, bench, mass_work_of(c, scene, q, mass), [&](std::size_t i) {
+    item.segment = scene.segments[i % scene.segments.size()].view();
+    bench.ops->add_mass(q.view(), positions, item, attend_params(), lse.view(), mass.view());
+  });
+}
+
 }  // namespace
 
 void add_attend(Bench& bench) {
   const auto last = std::make_shared<LastScene<Scene>>();
+  const auto add_case = [&bench, last](DType dtype, const Case& c, const auto& run_case) {
+    const std::string name = fmt::format("attend/{}/{}", dtype_info(dtype).name, c.name);
+    add(name, [=, &bench, &c](benchmark::State& state) {
+      run_case(state, bench, c, last->get(name, [&] { return make_scene(bench, dtype, c); }));
+    });
+  };
   for (const DType dtype : test::kRowTypes) {
-    for (const Case& c : kCases) {
-      const std::string name = fmt::format("attend/{}/{}", dtype_info(dtype).name, c.name);
-      add(name, [=, &bench, &c](benchmark::State& state) {
-        run(state, bench, c, last->get(name, [&] { return make_scene(bench, dtype, c); }));
-      });
-    }
+    for (const Case& c : kCases) add_case(dtype, c, run);
+    for (const Case& c : kMassCases) add_case(dtype, c, run_mass);
   }
 }
 
