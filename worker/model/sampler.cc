@@ -16,24 +16,22 @@ struct Candidate {
   double weight;  // unnormalised probability, 1 for the likeliest
 };
 
-// All tokens, likeliest first, equals by id; only the first top_k if that is set.
-std::vector<Candidate> ranked(std::span<const float> logits, const SamplingParams& params,
-                              float largest) {
-  std::vector<Candidate> all(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const double distance = static_cast<double>(logits[i]) - largest;
-    all[i] = {static_cast<std::int32_t>(i), std::exp(distance / params.temperature)};
-  }
-  const auto likelier = [&logits](const Candidate& a, const Candidate& b) {
+// By logit, equals by id. The weights would not do: far ones are zero together.
+auto likelier_than(std::span<const float> logits) {
+  return [logits](const Candidate& a, const Candidate& b) {
     const float la = logits[static_cast<std::size_t>(a.token)];
     const float lb = logits[static_cast<std::size_t>(b.token)];
     return la != lb ? la > lb : a.token < b.token;
   };
-  const std::size_t keep =
-      params.top_k == 0 ? all.size() : std::min<std::size_t>(params.top_k, all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep), all.end(),
-                    likelier);
-  all.resize(keep);
+}
+
+// All tokens in the order of their ids.
+std::vector<Candidate> all_tokens(std::span<const float> logits, float temperature, float largest) {
+  std::vector<Candidate> all(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double distance = static_cast<double>(logits[i]) - largest;
+    all[i] = {static_cast<std::int32_t>(i), std::exp(distance / temperature)};
+  }
   return all;
 }
 
@@ -42,20 +40,35 @@ double total_weight(const std::vector<Candidate>& candidates) {
                          [](double sum, const Candidate& c) { return sum + c.weight; });
 }
 
-// The smallest head of the list that holds at least top_p of the mass; never empty.
-void cut_top_p(std::vector<Candidate>& candidates, float top_p) {
-  if (top_p >= 1) return;
-  const double wanted = top_p * total_weight(candidates);
-  double mass = 0;
-  std::size_t keep = 0;
-  while (keep < candidates.size() && (keep == 0 || mass < wanted))
-    mass += candidates[keep++].weight;
-  candidates.resize(keep);
+// The top_k likeliest, in no particular order.
+void cut_top_k(std::vector<Candidate>& candidates, std::uint32_t top_k,
+               std::span<const float> logits) {
+  if (top_k == 0 || top_k >= candidates.size()) return;
+  std::nth_element(candidates.begin(), candidates.begin() + top_k, candidates.end(),
+                   likelier_than(logits));
+  candidates.resize(top_k);
 }
 
+// The fewest of the likeliest that hold at least top_p of the mass; never none. A heap, because a
+// few hundred of many thousand are enough as a rule.
+void cut_top_p(std::vector<Candidate>& candidates, float top_p, std::span<const float> logits) {
+  if (top_p >= 1) return;
+  const double wanted = top_p * total_weight(candidates);
+  const auto likelier = likelier_than(logits);
+  const auto later = [&likelier](const Candidate& a, const Candidate& b) { return likelier(b, a); };
+  std::make_heap(candidates.begin(), candidates.end(), later);
+  double mass = 0;
+  auto end = candidates.end();
+  do {
+    std::pop_heap(candidates.begin(), end--, later);
+    mass += end->weight;
+  } while (end != candidates.begin() && mass < wanted);
+  candidates.erase(candidates.begin(), end);
+}
+
+// The likeliest has weight 1 and stays whatever the cut.
 void cut_min_p(std::vector<Candidate>& candidates, float min_p) {
-  const double least = min_p * candidates.front().weight;
-  while (candidates.size() > 1 && candidates.back().weight < least) candidates.pop_back();
+  std::erase_if(candidates, [min_p](const Candidate& c) { return c.weight < min_p; });
 }
 
 std::int32_t draw(const std::vector<Candidate>& candidates, double uniform) {
@@ -78,9 +91,14 @@ Sampled sample(const RowSummary& summary, std::span<const float> logits,
                const SamplingParams& params, std::uint32_t position) {
   if (params.temperature <= 0) return {summary.top, summary.largest - summary.log_sum_exp};
   VARVE_CHECK(!logits.empty(), "no logits at position {}", position);
-  std::vector<Candidate> candidates = ranked(logits, params, summary.largest);
-  cut_top_p(candidates, params.top_p);
+  std::vector<Candidate> candidates = all_tokens(logits, params.temperature, summary.largest);
+  cut_top_k(candidates, params.top_k, logits);
+  cut_top_p(candidates, params.top_p, logits);
   cut_min_p(candidates, params.min_p);
+  if (candidates.size() < logits.size()) {
+    std::sort(candidates.begin(), candidates.end(),
+              [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  }
   const std::int32_t token = draw(candidates, uniform_draw(params.seed, params.stream, position));
   return {token, logits[static_cast<std::size_t>(token)] - summary.log_sum_exp};
 }
