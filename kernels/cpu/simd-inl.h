@@ -70,7 +70,7 @@ HWY_INLINE VecF load_bytes(const void* from) {
   return hn::ConvertTo(TagF(), wide);
 }
 
-/// 2^x to about one unit in the last place for x in [-126, 0]; 0 at -127 and below (also for
+/// 2^x to about one unit in the last place for x in [-126, 127]; 0 at -127 and below (also for
 /// -infinity). A polynomial with relative error 2e-8 and value 1 at 0 (least maximum error, fitted
 /// by iterated reweighting).
 HWY_INLINE VecF exp2_approx(VecF x) {
