@@ -1,7 +1,7 @@
 // The machines that a job runs on: what is the same for every job there. Read from YAML:
 //
 // clang-format off
-//   backend: auto                # auto, cpu, reference, cuda
+//   backend: auto                # auto, cpu, cpu:avx2 (one instruction set), reference, cuda
 //   transport: auto              # auto, mpi, threads (ranks as threads of one process)
 //   ranks: 2                     # for threads, and to plan without mpirun; otherwise mpirun's count
 //   threads: auto                # per rank
@@ -31,7 +31,19 @@
 
 namespace varve {
 
-enum class Backend { kAuto, kCpu, kReference, kCuda };
+/// kCpuAvx512 and those after it are the cpu backend held to one instruction set. Whether a machine
+/// has it is known where the backend is made (make_ops), not here: rank 0 reads for all machines.
+enum class Backend {
+  kAuto,
+  kCpu,
+  kReference,
+  kCuda,
+  kCpuAvx512,
+  kCpuAvx2,
+  kCpuSse4,
+  kCpuNeon,
+  kCpuScalar
+};
 enum class Transport { kAuto, kMpi, kThreads };
 
 struct ControlConfig {
@@ -70,6 +82,7 @@ ClusterConfig load_cluster(const std::filesystem::path& file, const ReadOptions&
 void check_layers(const ClusterConfig& cluster, std::size_t model_layers, std::size_t ranks,
                   Problems& problems);
 
+/// As make_ops takes it.
 std::string_view to_string(Backend backend);
 std::string_view to_string(Transport transport);
 

@@ -74,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "full"},
         Refusal{"", "--backend cpuu",
                 "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean 'cpu'?; "
-                "known: auto, cpu, reference, cuda"},
+                "known: auto, cpu, reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, "
+                "cpu:scalar"},
         Refusal{"", "--layers 0:1,0:2",
                 "--set 'cluster.layers=0:1,0:2': layers: 0:2 must begin at 1, where the range "
                 "before it ends"},

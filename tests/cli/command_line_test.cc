@@ -2,8 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
 
+#include "kernels/ops.h"
 #include "tests/cli/job_folder.h"
 
 namespace varve {
@@ -51,7 +56,8 @@ TEST_F(CommandLineJob, AllProblemsAtOnceWithTheirPlaces) {
                   "model, document, sampling, questions, chat, prefill, decode, cache, output\n"
                   "job.yaml:4:11: prefill.chunk: must be between 1 and 65536, is 0\n"
                   "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean "
-                  "'cpu'?; known: auto, cpu, reference, cuda\n");
+                  "'cpu'?; known: auto, cpu, reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, "
+                  "cpu:neon, cpu:scalar\n");
   }
 }
 
@@ -64,6 +70,35 @@ TEST_F(CommandLineJob, PlanAndRun) {
   EXPECT_EQ(ended.code, 0) << ended.err;
   EXPECT_TRUE(std::filesystem::exists(path("out/results.jsonl")));
   EXPECT_TRUE(std::filesystem::exists(path("out/run.json")));
+}
+
+TEST_F(CommandLineJob, EveryInstructionSetOfThisMachineCanBeChosen) {
+  for (const std::string& name : backends()) {
+    if (!name.starts_with("cpu:")) continue;
+    const Ended ended = run(
+        "run", "--backend " + name + " --set output.overwrite=true --set sampling.max_tokens=2");
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    std::ifstream file(path("out/run.json"));
+    const auto json = nlohmann::json::parse(file);
+    EXPECT_EQ(json["ranks"][0]["backend"], "cpu (" + name.substr(4) + ")");
+    EXPECT_EQ(json["cluster"]["backend"], name);
+  }
+}
+
+// The file is right, so it passes where the ranks do not run.
+TEST_F(CommandLineJob, AnInstructionSetThatARankLacksEndsTheRunWithOne) {
+  const std::vector<std::string> present = backends();
+  const auto has = [&](const char* name) {
+    return std::find(present.begin(), present.end(), name) != present.end();
+  };
+  const std::string missing = has("cpu:neon") ? "cpu:avx2" : "cpu:neon";
+  EXPECT_EQ(run("validate", "--backend " + missing).code, 0);
+  const Ended ended = run("run", "--ranks 2 --backend " + missing);
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("backend '" + missing +
+                                         "': this machine has no such "
+                                         "instruction set; it has auto, reference, cpu, cpu:"),
+                               HasSubstr("(exit code 1)")));
 }
 
 TEST_F(CommandLineJob, WhatDoesNotFitIsThree) {

@@ -64,6 +64,12 @@ deadlines: {start: 5min, peer: 1.5s, step: 1h}
   EXPECT_EQ(cluster.deadlines.step, 1h);
 }
 
+TEST(Cluster, ABackendMayNameItsInstructionSet) {
+  EXPECT_EQ(read("backend: cpu:avx2").backend, Backend::kCpuAvx2);
+  EXPECT_EQ(read("{backend: cpu:scalar}").backend, Backend::kCpuScalar);
+  EXPECT_EQ(to_string(Backend::kCpuAvx512), "cpu:avx512");
+}
+
 TEST(Cluster, LayersInOneText) {
   EXPECT_THAT(read("layers: 0:15,15:30").layers,
               ElementsAre(LayerRange{0, 15}, LayerRange{15, 30}));
@@ -88,7 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refusal{"backend: gpu",
                 "1: backend: unknown value 'gpu'; did you mean 'cpu'?; known: auto, cpu, "
-                "reference, cuda"},
+                "reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
+        Refusal{"backend: cpu:avx3",
+                "1: backend: unknown value 'cpu:avx3'; did you mean 'cpu:avx2'?; known: auto, cpu, "
+                "reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
         Refusal{"transport: nccl", "1: transport: unknown value 'nccl'; known: auto, mpi, threads"},
         Refusal{"ranks: 0", "1: ranks: must be between 1 and 1024, is 0"},
         Refusal{"ranks: auto",
