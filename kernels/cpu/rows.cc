@@ -161,7 +161,7 @@ PieceSummary summarize(std::span<const float> x) {
 
 void encode_f16(const float* from, std::size_t count, std::uint16_t* to) {
   std::size_t i = 0;
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2) || HWY_ARCH_ARM_A64
   // The one narrowing instruction rounds to nearest even; elsewhere Highway emulates it inexactly.
   const hn::Rebind<hwy::float16_t, TagF> half;
   for (; i + kLanes <= count; i += kLanes) {
