@@ -34,9 +34,11 @@ constexpr float bias_of(DType t) {
 /// the registers hold beside the accumulators of `rows` rows (0: none).
 constexpr std::size_t nibbles_in_place(DType t, std::size_t rows) {
   const bool only_nibbles = t == DType::kQ4_0 || t == DType::kQ4_1 || t == DType::kQ4_K;
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET == HWY_AVX3
   constexpr std::size_t kMost = 4;
   (void)rows;
+#elif HWY_TARGET == HWY_NEON
+  const std::size_t kMost = rows == 1 ? 2 : 4;  // one row advances twice the columns
 #else
   const std::size_t kMost = rows <= 1 ? 2 : 1;
 #endif
