@@ -1,10 +1,9 @@
 // Benchmarks of the kernels. Google Benchmark's own options are all there, for example
 //   kernel_bench --backend=cpu:avx2 --threads=2 --benchmark_filter='linear/q4_1/.*/T:1$'
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
-#include <thread>
 
+#include "common/cores.h"
 #include "common/error.h"
 #include "tests/bench/bench.h"
 
@@ -13,7 +12,7 @@ namespace {
 
 constexpr const char* kOurOptions =
     "kernel_bench [--backend=NAME]  what computes: auto (default), cpu:avx2, ...\n"
-    "             [--threads=N]     of the backend (default: the cores of this machine)\n\n";
+    "             [--threads=N]     of the backend (default: the cores it may use)\n\n";
 
 void print_help() {
   std::fputs(kOurOptions, stdout);
@@ -23,7 +22,7 @@ void print_help() {
 void run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv, print_help);  // takes its own options out
   std::string backend = "auto";
-  std::size_t threads = std::max(1U, std::thread::hardware_concurrency());
+  std::size_t threads = usable_cores();
   CLI::App app;
   app.add_option("--backend", backend);
   app.add_option("--threads", threads)->check(CLI::PositiveNumber);

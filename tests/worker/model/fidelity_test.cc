@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <thread>
 
+#include "common/cores.h"
 #include "common/io/regular_file.h"
 #include "tests/kernels/fixtures.h"
 #include "tests/support/gguf_writer.h"
@@ -30,7 +30,7 @@ class WholeModel {
  public:
   WholeModel(const std::string& path, const std::string& backend, DType kv, std::size_t capacity,
              std::size_t chunk)
-      : ops_(make_ops(backend, std::max(std::thread::hardware_concurrency(), 1U))),
+      : ops_(make_ops(backend, usable_cores())),
         model_(load_model_header(path)),
         stage_(model_, {0, model_.config().layers}, chunk, chunk, *ops_),
         cache_(model_.config(), {0, model_.config().layers}, kv, *ops_),
@@ -207,9 +207,7 @@ class SmolLm2 : public testing::TestWithParam<std::tuple<Backend, DType>> {
 class ReferenceLogits {
  public:
   ReferenceLogits(const std::string& path, const Golden& golden)
-      : golden_(golden),
-        files_(open_model(path)),
-        ops_(make_ops("cpu", std::max(std::thread::hardware_concurrency(), 1U))) {
+      : golden_(golden), files_(open_model(path)), ops_(make_ops("cpu", usable_cores())) {
     const TensorEntry* table = files_.tensors->find("token_embd.weight");
     head_ = ops_->prepare({table->data, table->dtype, table->shape[0], table->shape[1]});
     logits_.resize(table->shape[0]);
