@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
 
 namespace varve {
 
@@ -14,5 +17,21 @@ std::size_t usable_cores();
 
 /// For one of `ranks` on this machine: an equal share of its cores, but no more than it may use.
 std::size_t cores_of_a_rank(std::size_t ranks);
+
+/// The numbers of those that the calling thread may run on, ascending. None where the system does
+/// not tell.
+std::vector<std::uint32_t> allowed_cores();
+
+/// One of the ranks on a machine.
+struct RankDemand {
+  std::size_t threads = 1;
+  std::vector<std::uint32_t> allowed;  // ascending
+};
+
+/// The cores for the threads of ranks[local_rank], thread t on entry t; none: leave them to the
+/// system. Ranks that may use the same cores share them out in rank order, each a core of its own
+/// for every thread; if there are too few, or if others may use some of these cores but not all,
+/// nothing is pinned.
+std::vector<std::uint32_t> cores_to_pin(std::span<const RankDemand> ranks, std::size_t local_rank);
 
 }  // namespace varve

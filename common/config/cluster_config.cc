@@ -29,6 +29,7 @@ constexpr std::array kBackends = {
     Named<Backend>{"cpu:neon", Backend::kCpuNeon},
     Named<Backend>{"cpu:scalar", Backend::kCpuScalar},
 };
+constexpr std::array kPinThreads = {Named<bool>{"auto", true}, Named<bool>{"false", false}};
 constexpr std::array kTransports = {
     Named<Transport>{"auto", Transport::kAuto},
     Named<Transport>{"mpi", Transport::kMpi},
@@ -114,6 +115,7 @@ ClusterConfig read_fields(const ConfigDocument& document) {
     std::uint32_t ranks = 0;
     if (map.at("ranks").read(ranks, 1, kMostRanks)) out.ranks = ranks;
     map.at("threads").read_or_auto(out.threads, 1, 1024);
+    map.at("pin_threads").read(out.pin_threads, kPinThreads);
     read_layers(map.at("layers"), out);
     map.at("memory").read_or_auto(out.memory, 1_MiB, 64_TiB);
     map.at("in_flight").read(out.in_flight, 1, 64);

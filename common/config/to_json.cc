@@ -80,6 +80,7 @@ std::string to_json(const ClusterConfig& cluster) {
       {"transport", to_string(cluster.transport)},
       {"ranks", ranks},
       {"threads", or_auto(cluster.threads)},
+      {"pin_threads", cluster.pin_threads ? ordered_json("auto") : ordered_json(false)},
       {"layers", layers},
       {"memory", memory},
       {"in_flight", cluster.in_flight},

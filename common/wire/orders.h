@@ -22,6 +22,7 @@ struct Orders {
   std::string model;               // path, the same on every host
   std::string backend;             // make_ops
   std::uint32_t threads = 0;       // per rank; 0: this host's cores, shared among its ranks
+  bool pin_threads = true;         // as the cluster file's
   std::vector<LayerRange> stages;  // by rank
   std::uint64_t rows = 0;          // most rows of a step
   std::uint64_t samples = 0;       // most rows of a step that yield a token
@@ -31,8 +32,8 @@ struct Orders {
 };
 template <class A>
 void visit(A& a, Orders& o) {
-  a(o.model, o.backend, o.threads, o.stages, o.rows, o.samples, o.in_flight, o.kv_dtype,
-    o.step_deadline_ms);
+  a(o.model, o.backend, o.threads, o.pin_threads, o.stages, o.rows, o.samples, o.in_flight,
+    o.kv_dtype, o.step_deadline_ms);
 }
 
 /// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad file), `code` is its

@@ -120,6 +120,7 @@ Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& mo
   return {.model = model.string(),
           .backend = std::string(to_string(cluster.backend)),
           .threads = cluster.threads.value_or(0),
+          .pin_threads = cluster.pin_threads,
           .stages = plan.stages(),
           .rows = plan.shape.chunk,
           .samples = std::min(plan.shape.chunk, plan.shape.parallel),

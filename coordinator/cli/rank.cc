@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "common/host_name.h"
-#include "worker/comm/placement.h"
 #include "worker/service/worker.h"
 
 namespace varve {
@@ -24,6 +23,7 @@ RankReport rank_report(const Worker& worker, Communicator& comm, const Orders& o
   report.rank = static_cast<std::uint32_t>(comm.rank());
   report.host = host;
   report.backend = worker.backend();
+  report.pinned_cores = worker.pinned_cores();
   report.layers = orders.stages[report.rank];
   report.bytes = worker.bytes();
   report.prefill = times.prefill;
@@ -79,9 +79,9 @@ RankEnd run_other_rank(Communicator& comm, const RankContext& context) {
 void live(const Orders& orders, milliseconds start_deadline, Communicator& comm,
           ControlClient& client, const std::string& host, Task* task) {
   client.announce(ActivityKind::kLoading);
-  const Placement place = exchange_placement(
-      comm, host, {start_deadline, "the ranks to meet"})[static_cast<std::size_t>(comm.rank())];
-  Worker worker(orders, comm, static_cast<std::size_t>(place.local_size));
+  const RankThreads threads =
+      agree_on_threads(orders, comm, host, {start_deadline, "the ranks to meet"});
+  Worker worker(orders, comm, threads);
   const milliseconds step_deadline(orders.step_deadline_ms);
   comm.gather({}, 0, Tag::kPlan, {step_deadline, "every rank to load its layers"});
   worker.run(task != nullptr ? &task->begin() : nullptr, hooks_for(client));

@@ -61,11 +61,11 @@ RowSummary join(std::span<const PieceSummary> pieces) {
 
 class CpuOps final : public Ops {
  public:
-  CpuOps(const Isa& isa, std::size_t threads)
+  CpuOps(const Isa& isa, std::size_t threads, std::span<const std::uint32_t> cores)
       : isa_(isa),
         linear_(linear_kernels(isa.target)),
         rows_(row_kernels(isa.target)),
-        pool_(threads),
+        pool_(threads, cores),
         attention_(isa.target, pool_) {
     for (std::size_t i = 0; i < threads; ++i) tiles_.push_back(allocate_host(linear_.tile_bytes));
   }
@@ -325,8 +325,9 @@ class CpuOps final : public Ops {
 
 }  // namespace
 
-std::unique_ptr<Ops> make_cpu_ops(const Isa& isa, std::size_t threads) {
-  return std::make_unique<CpuOps>(isa, threads);
+std::unique_ptr<Ops> make_cpu_ops(const Isa& isa, std::size_t threads,
+                                  std::span<const std::uint32_t> cores) {
+  return std::make_unique<CpuOps>(isa, threads, cores);
 }
 
 }  // namespace varve

@@ -1,5 +1,9 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include <pthread.h>
+#include <sched.h>
+
+#include "common/cores.h"
 #include "common/error.h"
 #include "hwy/cache_control.h"
 
@@ -31,18 +35,48 @@ std::uint32_t await(const std::atomic<std::uint32_t>& state, const Condition& co
   }
 }
 
+bool keep_on(pthread_t thread, std::span<const std::uint32_t> cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const std::uint32_t core : cores) {
+    if (core >= CPU_SETSIZE) return false;
+    CPU_SET(core, &set);
+  }
+  return pthread_setaffinity_np(thread, sizeof set, &set) == 0;
+}
+
 }  // namespace
 
-ThreadPool::ThreadPool(std::size_t threads) {
+ThreadPool::ThreadPool(std::size_t threads, std::span<const std::uint32_t> cores) {
+  VARVE_CHECK(cores.empty() || cores.size() == threads, "{} cores for {} threads", cores.size(),
+              threads);
   VARVE_CHECK(threads >= 1 && threads <= kInside, "{} threads", threads);
   for (std::size_t thread = 1; thread < threads; ++thread) {
     workers_.emplace_back([this, thread] { serve(thread); });
   }
+  if (!cores.empty()) pin(cores);
+}
+
+void ThreadPool::pin(std::span<const std::uint32_t> cores) {
+  const std::vector<std::uint32_t> before = allowed_cores();
+  if (before.empty()) return;
+  bool all = true;
+  for (std::size_t i = 0; i < workers_.size() && all; ++i) {
+    all = keep_on(workers_[i].native_handle(), cores.subspan(i + 1, 1));
+  }
+  // The caller last: its core tells whether the pool is pinned.
+  if (all && keep_on(pthread_self(), cores.first(1))) {
+    pinned_caller_ = std::this_thread::get_id();
+    callers_cores_ = before;
+    return;
+  }
+  for (std::thread& worker : workers_) keep_on(worker.native_handle(), before);
 }
 
 ThreadPool::~ThreadPool() {
   open({});
   for (std::thread& worker : workers_) worker.join();
+  if (pinned_caller_ == std::this_thread::get_id()) keep_on(pthread_self(), callers_cores_);
 }
 
 void ThreadPool::run(Job job, std::size_t pieces) {

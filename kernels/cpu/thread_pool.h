@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -15,7 +16,9 @@ namespace varve {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(std::size_t threads);
+  /// With `cores`, one for each thread, thread t is kept on cores[t]: the calling thread too, until
+  /// the pool's end in that same thread. If the system refuses one, none is kept anywhere.
+  explicit ThreadPool(std::size_t threads, std::span<const std::uint32_t> cores = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -56,6 +59,7 @@ class ThreadPool {
     const void* context = nullptr;
   };
 
+  void pin(std::span<const std::uint32_t> cores);
   void run(Job job, std::size_t pieces);
   void open(Job job);
   void close();
@@ -67,6 +71,8 @@ class ThreadPool {
   std::atomic<std::uint32_t> state_{0};  // epoch, open, workers inside: see thread_pool.cc
   std::atomic<std::size_t> next_{0};     // first piece that nobody took
   std::vector<std::thread> workers_;
+  std::thread::id pinned_caller_;             // none if nothing is pinned
+  std::vector<std::uint32_t> callers_cores_;  // before
 };
 
 }  // namespace varve

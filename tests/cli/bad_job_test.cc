@@ -183,7 +183,7 @@ TEST_F(BadJob, AClusterFileThatIsWrong) {
   EXPECT_EQ(report("c.yaml"),
             "varve: c.yaml:1:1: memory: must be auto or a size between 1 MiB and 64 TiB, is 1\n"
             "c.yaml:2:1: unknown key 'layrs'; did you mean 'layers'?; known: backend, transport, "
-            "ranks, threads, layers, memory, in_flight, control, deadlines\n");
+            "ranks, threads, pin_threads, layers, memory, in_flight, control, deadlines\n");
   EXPECT_EQ(report("pipe"), "varve: pipe: is a pipe, not a file\n");
   EXPECT_EQ(report("none.yaml"), "varve: none.yaml: no such file\n");
 }

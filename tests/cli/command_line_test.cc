@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/cores.h"
 #include "kernels/ops.h"
 #include "tests/cli/job_folder.h"
 
@@ -82,6 +83,22 @@ TEST_F(CommandLineJob, EveryInstructionSetOfThisMachineCanBeChosen) {
     const auto json = nlohmann::json::parse(file);
     EXPECT_EQ(json["ranks"][0]["backend"], "cpu (" + name.substr(4) + ")");
     EXPECT_EQ(json["cluster"]["backend"], name);
+  }
+}
+
+TEST_F(CommandLineJob, RunJsonSaysWhichCoresEachRankKept) {
+  const std::vector<std::uint32_t> cores = allowed_cores();
+  if (cores.size() < 2) GTEST_SKIP() << "one core";
+  for (const bool pin : {true, false}) {
+    const Ended ended = run("run", std::string("--ranks 2 --set output.overwrite=true") +
+                                       (pin ? "" : " --set cluster.pin_threads=false"));
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    std::ifstream file(path("out/run.json"));
+    const auto ranks = nlohmann::json::parse(file)["ranks"];
+    for (std::size_t rank = 0; rank < 2; ++rank) {
+      const auto& pinned = ranks[rank]["pinned_cores"];
+      EXPECT_EQ(pinned, pin ? nlohmann::json{cores[rank]} : nlohmann::json());
+    }
   }
 }
 

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/cores.h"
+
 namespace varve {
 namespace {
 
@@ -65,6 +67,49 @@ TEST_P(ThreadPoolTest, ResultsAreVisibleToTheCaller) {
     pool.each(squares.size(), [&](std::size_t i, std::size_t) { squares[i] = i * i + round; });
     ASSERT_EQ(squares[256], 256 * 256 + round);
     ASSERT_EQ(squares[1], 1 + round);
+  }
+}
+
+// The cores that each thread of the pool may run on, by thread. Every thread takes one piece.
+std::vector<std::vector<std::uint32_t>> cores_of_threads(ThreadPool& pool) {
+  std::vector<std::vector<std::uint32_t>> cores(pool.size());
+  std::atomic<std::size_t> arrived{0};
+  pool.each(pool.size(), [&](std::size_t, std::size_t thread) {
+    cores[thread] = allowed_cores();
+    arrived.fetch_add(1);
+    while (arrived.load() < pool.size()) std::this_thread::yield();
+  });
+  return cores;
+}
+
+TEST(PinnedThreadPool, EveryThreadKeepsItsCoreUntilTheEnd) {
+  const std::vector<std::uint32_t> before = allowed_cores();
+  if (before.size() < 2) GTEST_SKIP() << "one core";
+  {
+    const std::vector<std::uint32_t> cores{before[1], before[0]};
+    ThreadPool pool(2, cores);
+    EXPECT_EQ(cores_of_threads(pool),
+              (std::vector<std::vector<std::uint32_t>>{{before[1]}, {before[0]}}));
+  }
+  EXPECT_EQ(allowed_cores(), before);
+}
+
+TEST(PinnedThreadPool, WithoutCoresNothingChanges) {
+  const std::vector<std::uint32_t> before = allowed_cores();
+  ThreadPool pool(3);
+  EXPECT_EQ(cores_of_threads(pool), std::vector(3, before));
+}
+
+TEST(PinnedThreadPool, ACoreThatIsRefusedPinsNone) {
+  const std::vector<std::uint32_t> before = allowed_cores();
+  for (const std::uint32_t wrong : {std::uint32_t{1023}, std::uint32_t{1'000'000}}) {
+    if (before.back() == wrong) continue;
+    for (const bool callers : {false, true}) {
+      std::vector<std::uint32_t> cores(3, before.front());
+      cores[callers ? 0 : 2] = wrong;
+      ThreadPool pool(3, cores);
+      EXPECT_EQ(cores_of_threads(pool), std::vector(3, before)) << wrong;
+    }
   }
 }
 

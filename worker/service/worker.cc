@@ -5,20 +5,24 @@
 
 #include "common/cores.h"
 #include "common/error.h"
+#include "kernels/backend.h"
 
 namespace varve {
 namespace {
 
-std::size_t thread_count(const Orders& orders, std::size_t local_ranks) {
-  return orders.threads > 0 ? orders.threads : cores_of_a_rank(local_ranks);
+// What was asked for, if the system did it: a pool pins its calling thread last.
+std::vector<std::uint32_t> cores_held(const std::vector<std::uint32_t>& asked) {
+  const bool pinned = !asked.empty() && allowed_cores() == std::vector{asked.front()};
+  return pinned ? asked : std::vector<std::uint32_t>{};
 }
 
 }  // namespace
 
-Worker::Worker(const Orders& orders, Communicator& comm, std::size_t local_ranks)
+Worker::Worker(const Orders& orders, Communicator& comm, const RankThreads& threads)
     : orders_(orders),
       comm_(comm),
-      ops_(make_ops(orders.backend, thread_count(orders, local_ranks))),
+      ops_(make_pinned_ops(orders.backend, threads.count, threads.cores)),
+      pinned_cores_(cores_held(threads.cores)),
       model_(load_model_header(orders.model)) {
   VARVE_CHECK(orders.stages.size() == static_cast<std::size_t>(comm.size()),
               "{} stages for {} ranks", orders.stages.size(), comm.size());

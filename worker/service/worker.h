@@ -5,22 +5,28 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/wire/orders.h"
 #include "worker/comm/communicator.h"
 #include "worker/pipeline/stage.h"
+#include "worker/service/rank_threads.h"
 
 namespace varve {
 
 class Worker {
  public:
-  /// Loads this rank's layers. Errors name the file. `comm` must outlive this.
-  Worker(const Orders& orders, Communicator& comm, std::size_t local_ranks);
+  /// Loads this rank's layers. Errors name the file. `comm` must outlive this. The calling thread
+  /// is pinned with the backend's own until the end of the Worker, so it starts no thread meanwhile
+  /// that should run elsewhere.
+  Worker(const Orders& orders, Communicator& comm, const RankThreads& threads);
 
   /// Runs the stage to its end. `source` on rank 0 alone.
   void run(StepSource* source, StageHooks hooks);
 
   std::string backend() const { return ops_->describe(); }
+  /// Of the threads that compute, in their order; empty: they are not pinned.
+  const std::vector<std::uint32_t>& pinned_cores() const { return pinned_cores_; }
   StageTimes times() const { return stage_ ? stage_->times() : StageTimes{}; }
   /// Counted where they were allocated; kv at its peak.
   Footprint bytes() const;
@@ -31,6 +37,7 @@ class Worker {
   Orders orders_;
   Communicator& comm_;
   std::unique_ptr<Ops> ops_;
+  std::vector<std::uint32_t> pinned_cores_;
   Model model_;
   std::unique_ptr<StageModel> stage_model_;
   std::optional<Stage> stage_;

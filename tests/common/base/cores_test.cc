@@ -41,5 +41,50 @@ TEST(Cores, AreNoMoreThanTheLauncherLeft) {
   });
 }
 
+TEST(Cores, AllowedAreThoseThatCount) {
+  EXPECT_EQ(allowed_cores().size(), usable_cores());
+  on_one_core([] { EXPECT_EQ(allowed_cores().size(), 1U); });
+}
+
+using Cpus = std::vector<std::uint32_t>;
+
+// By local rank.
+std::vector<Cpus> pins(const std::vector<RankDemand>& ranks) {
+  std::vector<Cpus> all;
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    all.push_back(cores_to_pin(ranks, rank));
+  }
+  return all;
+}
+
+TEST(CoresToPin, RanksShareOutWhatAllOfThemMayUse) {
+  const Cpus odd{1, 3, 5, 7, 9};
+  EXPECT_EQ(pins({{5, odd}}), (std::vector<Cpus>{odd}));
+  EXPECT_EQ(pins({{2, odd}, {2, odd}}), (std::vector<Cpus>{{1, 3}, {5, 7}}));
+  EXPECT_EQ(pins({{1, odd}, {3, odd}, {1, odd}}), (std::vector<Cpus>{{1}, {3, 5, 7}, {9}}));
+}
+
+TEST(CoresToPin, NoneWhereThreadsWouldTakeTurns) {
+  EXPECT_EQ(pins({{3, {0, 1}}}), std::vector<Cpus>(1));
+  EXPECT_EQ(pins({{2, {0, 1, 2}}, {2, {0, 1, 2}}}), std::vector<Cpus>(2));
+  EXPECT_EQ(pins({{2, {0}}, {2, {1}}}), std::vector<Cpus>(2)) << "bound to one core each";
+}
+
+TEST(CoresToPin, ALaunchersOwnSetsAreKept) {
+  EXPECT_EQ(pins({{2, {0, 1, 2}}, {2, {3, 4}}}), (std::vector<Cpus>{{0, 1}, {3, 4}}));
+  EXPECT_EQ(pins({{2, {0, 1}}, {2, {2}}}), (std::vector<Cpus>{{0, 1}, {}})) << "each for itself";
+  // Two ranks bound to each of two sockets.
+  EXPECT_EQ(pins({{1, {0, 1}}, {1, {2, 3}}, {1, {0, 1}}, {1, {2, 3}}}),
+            (std::vector<Cpus>{{0}, {2}, {1}, {3}}));
+}
+
+TEST(CoresToPin, NoneWhereSetsOverlap) {
+  EXPECT_EQ(pins({{1, {0, 1, 2}}, {1, {2, 3}}, {1, {4}}}), (std::vector<Cpus>{{}, {}, {4}}));
+}
+
+TEST(CoresToPin, NoneWhereTheSystemDoesNotTell) {
+  EXPECT_EQ(pins({{1, {}}, {2, {}}}), std::vector<Cpus>(2));
+}
+
 }  // namespace
 }  // namespace varve

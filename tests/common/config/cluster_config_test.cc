@@ -28,6 +28,7 @@ TEST(Cluster, Defaults) {
   EXPECT_EQ(cluster.transport, Transport::kAuto);
   EXPECT_EQ(cluster.ranks, std::nullopt);
   EXPECT_EQ(cluster.threads, std::nullopt);
+  EXPECT_TRUE(cluster.pin_threads);
   EXPECT_TRUE(cluster.layers.empty());
   EXPECT_EQ(cluster.memory, std::nullopt);
   EXPECT_EQ(cluster.in_flight, 2U);
@@ -44,6 +45,7 @@ backend: reference
 transport: threads
 ranks: 3
 threads: 2
+pin_threads: false
 layers: ["0:1", 1:10, "10:30"]
 memory: 24GiB
 in_flight: 4
@@ -54,6 +56,7 @@ deadlines: {start: 5min, peer: 1.5s, step: 1h}
   EXPECT_EQ(cluster.transport, Transport::kThreads);
   EXPECT_EQ(cluster.ranks, 3U);
   EXPECT_EQ(cluster.threads, 2U);
+  EXPECT_FALSE(cluster.pin_threads);
   EXPECT_THAT(cluster.layers, ElementsAre(LayerRange{0, 1}, LayerRange{1, 10}, LayerRange{10, 30}));
   EXPECT_EQ(cluster.memory, 24_GiB);
   EXPECT_EQ(cluster.in_flight, 4U);
@@ -103,6 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"ranks: auto",
                 "1: ranks: must be a whole number between 1 and 1024, is the text 'auto'"},
         Refusal{"threads: 1025", "1: threads: must be auto or between 1 and 1024, is 1025"},
+        Refusal{"pin_threads: true", "1: pin_threads: unknown value 'true'; known: auto, false"},
         Refusal{"memory: 1KiB",
                 "1: memory: must be auto or a size between 1 MiB and 64 TiB, is the text '1KiB'"},
         Refusal{"memory: lots",
@@ -144,8 +148,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"{ranks: 3, layers: '0:15,15:30'}",
                 "12: layers: names 2 ranges for 3 ranks; every rank needs one"},
         Refusal{"device: 0",
-                "1: unknown key 'device'; known: backend, transport, ranks, threads, layers, "
-                "memory, in_flight, control, deadlines"}));
+                "1: unknown key 'device'; known: backend, transport, ranks, threads, pin_threads, "
+                "layers, memory, in_flight, control, deadlines"}));
 
 TEST(Cluster, LayersAreCheckedAgainstTheModel) {
   const ClusterConfig cluster = read("layers: 0:15,15:30");
@@ -176,6 +180,8 @@ TEST(Cluster, ToJsonIsNamed) {
       to_json(read("backend: cpu\nlayers: 0:15,15:30\nmemory: 1GiB\ndeadlines: {step: 90s}\n")));
   EXPECT_EQ(json["backend"], "cpu");
   EXPECT_EQ(json["transport"], "auto");
+  EXPECT_EQ(json["pin_threads"], "auto");
+  EXPECT_EQ(nlohmann::json::parse(to_json(read("pin_threads: false")))["pin_threads"], false);
   EXPECT_EQ(json["layers"].dump(), "[\"0:15\",\"15:30\"]");
   EXPECT_EQ(json["memory"], 1 << 30);
   EXPECT_EQ(json["deadlines"]["step"], "1 min 30 s");

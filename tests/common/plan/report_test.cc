@@ -12,6 +12,7 @@ TEST(RankReport, ArrivesAsItWasSent) {
   sent.rank = 2;
   sent.host = "node-b";
   sent.backend = "cpu (avx2, 4 threads)";
+  sent.pinned_cores = {22, 23};
   sent.layers = {7, 15};
   sent.bytes = {1, 2, 3, 4};
   sent.prefill = {5, 6, 7, 8, 9, 10};
@@ -26,6 +27,7 @@ TEST(RankReport, ArrivesAsItWasSent) {
   EXPECT_EQ(got.rank, 2U);
   EXPECT_EQ(got.host, "node-b");
   EXPECT_EQ(got.backend, "cpu (avx2, 4 threads)");
+  EXPECT_EQ(got.pinned_cores, (std::vector<std::uint32_t>{22, 23}));
   EXPECT_EQ(got.layers, (LayerRange{7, 15}));
   EXPECT_EQ(got.bytes.weights, 1U);
   EXPECT_EQ(got.bytes.kv, 2U);

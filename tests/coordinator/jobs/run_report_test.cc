@@ -80,6 +80,14 @@ TEST(RunReport, PlanStandsBesideActual) {
   EXPECT_EQ(rank["sent"]["activations"], (json{{"bytes", 101}, {"messages", 7}}));
 }
 
+TEST(RunReport, SaysWhichCoresARankIsPinnedTo) {
+  RunReport report = sample_report();
+  report.ranks[1].pinned_cores = {4, 6};
+  const json j = json::parse(to_json(report));
+  EXPECT_TRUE(j["ranks"][0]["pinned_cores"].is_null());
+  EXPECT_EQ(j["ranks"][1]["pinned_cores"], json::array({4, 6}));
+}
+
 TEST(RunReport, SumsWhatWasSentByPurpose) {
   const json j = json::parse(to_json(sample_report()));
   EXPECT_EQ(j["sent"]["activations"], (json{{"bytes", 201}, {"messages", 14}}));

@@ -77,7 +77,8 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
 
 Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
   Outcome outcome;
-  Worker worker(make_orders(c, static_cast<std::size_t>(comm.size())), comm, 1);
+  Worker worker(make_orders(c, static_cast<std::size_t>(comm.size())), comm,
+                {.count = c.threads, .cores = {}});
   StageHooks hooks;
   hooks.on_logits = [&](const Step& step, ConstMatrix logits) {
     std::size_t i = 0;

@@ -1,0 +1,59 @@
+#include "worker/service/rank_threads.h"
+
+#include "common/cores.h"
+#include "common/error.h"
+#include "common/wire/archive.h"
+#include "worker/comm/placement.h"
+
+namespace varve {
+
+template <class A>
+void visit(A& a, RankDemand& d) {
+  a(d.threads, d.allowed);
+}
+
+namespace {
+
+struct Demands {
+  std::vector<RankDemand> ranks;
+};
+template <class A>
+void visit(A& a, Demands& d) {
+  a(d.ranks);
+}
+
+std::vector<RankDemand> exchange_demands(Communicator& comm, const RankDemand& mine,
+                                         Waiting waiting) {
+  Demands all;
+  for (const auto& bytes : comm.gather(to_bytes(mine), 0, Tag::kBootstrap, waiting)) {
+    all.ranks.push_back(from_bytes<RankDemand>(bytes, "threads"));
+  }
+  std::vector<std::byte> bytes = to_bytes(all);
+  comm.broadcast(bytes, 0, Tag::kBootstrap, waiting);
+  all = from_bytes<Demands>(bytes, "threads");
+  VARVE_CHECK(all.ranks.size() == static_cast<std::size_t>(comm.size()), "{} demands for {} ranks",
+              all.ranks.size(), comm.size());
+  return all.ranks;
+}
+
+}  // namespace
+
+RankThreads agree_on_threads(const Orders& orders, Communicator& comm, std::string_view host,
+                             Waiting waiting) {
+  const std::vector<Placement> places = exchange_placement(comm, host, waiting);
+  const Placement& mine = places[static_cast<std::size_t>(comm.rank())];
+  RankThreads threads;
+  threads.count = orders.threads > 0 ? orders.threads
+                                     : cores_of_a_rank(static_cast<std::size_t>(mine.local_size));
+  if (!orders.pin_threads) return threads;
+  const std::vector<RankDemand> all =
+      exchange_demands(comm, {threads.count, allowed_cores()}, waiting);
+  std::vector<RankDemand> local;
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    if (places[rank].host == mine.host) local.push_back(all[rank]);
+  }
+  threads.cores = cores_to_pin(local, static_cast<std::size_t>(mine.local_rank));
+  return threads;
+}
+
+}  // namespace varve
