@@ -58,7 +58,7 @@ std::vector<std::uint32_t> cores_to_pin(std::span<const RankDemand> ranks, std::
     if (i == local_rank) first = wanted;
     wanted += ranks[i].threads;
   }
-  if (wanted > mine.allowed.size()) return {};
+  if (wanted != mine.allowed.size()) return {};
   const auto begin = mine.allowed.begin() + static_cast<std::ptrdiff_t>(first);
   return {begin, begin + static_cast<std::ptrdiff_t>(mine.threads)};
 }

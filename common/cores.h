@@ -29,9 +29,10 @@ struct RankDemand {
 };
 
 /// The cores for the threads of ranks[local_rank], thread t on entry t; none: leave them to the
-/// system. Ranks that may use the same cores share them out in rank order, each a core of its own
-/// for every thread; if there are too few, or if others may use some of these cores but not all,
-/// nothing is pinned.
+/// system. Ranks that may use the same cores share them out in rank order, if together they have a
+/// thread for every core. With fewer threads two runs on one machine would both take the first
+/// cores and leave the others idle; with more, threads would take turns. Nothing is pinned either
+/// if others may use some of these cores but not all.
 std::vector<std::uint32_t> cores_to_pin(std::span<const RankDemand> ranks, std::size_t local_rank);
 
 }  // namespace varve

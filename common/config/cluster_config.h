@@ -5,7 +5,7 @@
 //   transport: auto              # auto, mpi, threads (ranks as threads of one process)
 //   ranks: 2                     # for threads, and to plan without mpirun; otherwise mpirun's count
 //   threads: auto                # per rank
-//   pin_threads: auto            # to a core each, if there are enough; or false
+//   pin_threads: auto            # to a core each, if they fill all cores; or false
 //   layers: auto                 # or ["0:15", "15:30"], or "0:15,15:30": one A:B per rank, B not in it
 //   memory: auto                 # limit per rank, such as 24GiB; auto is what the machine has
 //   in_flight: 2                 # most steps under way between two ranks
@@ -63,7 +63,7 @@ struct ClusterConfig {
   Transport transport = Transport::kAuto;
   std::optional<std::uint32_t> ranks;    // 1..1024; nothing: as many as were started
   std::optional<std::uint32_t> threads;  // 1..1024; nothing is auto
-  bool pin_threads = true;               // if every thread on a machine gets a core of its own
+  bool pin_threads = true;               // if the threads on a machine are as many as its cores
   std::vector<LayerRange> layers;        // from 0, contiguous, none empty; no entry is auto
   Where layers_where;                    // for check_layers
   std::optional<Bytes> memory;           // 1 MiB .. 64 TiB; nothing is auto

@@ -60,7 +60,7 @@ std::vector<Cpus> pins(const std::vector<RankDemand>& ranks) {
 TEST(CoresToPin, RanksShareOutWhatAllOfThemMayUse) {
   const Cpus odd{1, 3, 5, 7, 9};
   EXPECT_EQ(pins({{5, odd}}), (std::vector<Cpus>{odd}));
-  EXPECT_EQ(pins({{2, odd}, {2, odd}}), (std::vector<Cpus>{{1, 3}, {5, 7}}));
+  EXPECT_EQ(pins({{2, odd}, {3, odd}}), (std::vector<Cpus>{{1, 3}, {5, 7, 9}}));
   EXPECT_EQ(pins({{1, odd}, {3, odd}, {1, odd}}), (std::vector<Cpus>{{1}, {3, 5, 7}, {9}}));
 }
 
@@ -70,8 +70,13 @@ TEST(CoresToPin, NoneWhereThreadsWouldTakeTurns) {
   EXPECT_EQ(pins({{2, {0}}, {2, {1}}}), std::vector<Cpus>(2)) << "bound to one core each";
 }
 
+TEST(CoresToPin, NoneWhereCoresWouldBeLeft) {
+  EXPECT_EQ(pins({{1, {0, 1}}}), std::vector<Cpus>(1));
+  EXPECT_EQ(pins({{2, {0, 1, 2, 3, 4}}, {2, {0, 1, 2, 3, 4}}}), std::vector<Cpus>(2));
+}
+
 TEST(CoresToPin, ALaunchersOwnSetsAreKept) {
-  EXPECT_EQ(pins({{2, {0, 1, 2}}, {2, {3, 4}}}), (std::vector<Cpus>{{0, 1}, {3, 4}}));
+  EXPECT_EQ(pins({{2, {0, 1}}, {2, {3, 4}}}), (std::vector<Cpus>{{0, 1}, {3, 4}}));
   EXPECT_EQ(pins({{2, {0, 1}}, {2, {2}}}), (std::vector<Cpus>{{0, 1}, {}})) << "each for itself";
   // Two ranks bound to each of two sockets.
   EXPECT_EQ(pins({{1, {0, 1}}, {1, {2, 3}}, {1, {0, 1}}, {1, {2, 3}}}),
@@ -79,7 +84,7 @@ TEST(CoresToPin, ALaunchersOwnSetsAreKept) {
 }
 
 TEST(CoresToPin, NoneWhereSetsOverlap) {
-  EXPECT_EQ(pins({{1, {0, 1, 2}}, {1, {2, 3}}, {1, {4}}}), (std::vector<Cpus>{{}, {}, {4}}));
+  EXPECT_EQ(pins({{2, {0, 1, 2}}, {1, {2, 3}}, {1, {4}}}), (std::vector<Cpus>{{}, {}, {4}}));
 }
 
 TEST(CoresToPin, NoneWhereTheSystemDoesNotTell) {
