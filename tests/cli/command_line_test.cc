@@ -93,8 +93,8 @@ TEST_F(CommandLineJob, RunJsonSaysWhichCoresEachRankKept) {
   const std::size_t share = cores.size() / 2;
   for (const bool pin : {true, false}) {
     const Ended ended =
-        run("run", fmt::format("--ranks 2 --threads {} --set output.overwrite=true{}", share,
-                               pin ? "" : " --set cluster.pin_threads=false"));
+        run("run", fmt::format("--ranks 2 --set cluster.threads={} --set output.overwrite=true{}",
+                               share, pin ? "" : " --set cluster.pin_threads=false"));
     ASSERT_EQ(ended.code, 0) << ended.err;
     std::ifstream file(path("out/run.json"));
     const auto ranks = nlohmann::json::parse(file)["ranks"];
