@@ -44,6 +44,8 @@ def parse_options():
     parser.add_argument("--varve", required=True, help="the program")
     parser.add_argument("--peer", required=True, help="llama-bench")
     parser.add_argument("--model", required=True, help="a GGUF file")
+    parser.add_argument("--backend", default="auto", help="varve's, such as cpu:avx2")
+    parser.add_argument("--peer-build", default="native", help="how the peer was built, to print")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
@@ -64,7 +66,7 @@ def bench(options, engine, depth):
     arguments = ["-m", options.model, "--threads", options.threads, "-p", PROMPT, "-n", GENERATE,
                  "-d", depth, "-r", 1, "-o", "json"]
     if engine == "varve":
-        command = [options.varve, "bench", *arguments]
+        command = [options.varve, "bench", *arguments, "--backend", options.backend]
     else:
         command = [options.peer, *arguments, "-fa", engine]
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
@@ -88,7 +90,7 @@ def print_setting(options, notes):
     print(f"threads    {options.threads}")
     print(f"model      {peer['model_type']}, {peer['model_size'] / 1e6:.1f} MB")
     print(f"varve      {notes['varve']['backend']}")
-    print(f"llama.cpp  {peer['backends']}, native build, cache of {peer['type_k']} rows")
+    print(f"llama.cpp  {peer['backends']}, {options.peer_build} build, cache of {peer['type_k']} rows")
 
 
 def vector_sets():
