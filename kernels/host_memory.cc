@@ -30,7 +30,8 @@ void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t
 Buffer allocate_host(std::size_t bytes) {
   if (bytes == 0) return {};
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  // aligned_alloc wants a multiple of the alignment. Pages that nobody touches cost nothing.
+  // aligned_alloc wants a multiple of the alignment. Pages that nobody touches cost nothing, but
+  // the last huge page may hold up to half of itself more than was asked for.
   const std::size_t padded = (bytes + alignment - 1) / alignment * alignment;
   void* data = std::aligned_alloc(alignment, padded);
   if (data == nullptr) {

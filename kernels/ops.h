@@ -38,11 +38,11 @@ struct Projection {
 };
 
 /// What a token is chosen by: of one row, the index of the largest element (the lowest among
-/// equals), its value, and the natural logarithm of the sum of all exponentials.
+/// equals), its value, and the natural logarithm of the sum of exp(x - largest).
 struct RowSummary {
   std::int32_t top = 0;
   float largest = 0;
-  float log_sum_exp = 0;
+  float log_sum = 0;
 };
 
 /// Attendable rows of one layer: what a segment shows to a kernel. Rows lie in ascending position.

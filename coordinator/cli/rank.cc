@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/host_name.h"
+#include "worker/service/rank_threads.h"
 #include "worker/service/worker.h"
 
 namespace varve {

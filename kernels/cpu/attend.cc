@@ -10,10 +10,12 @@
 namespace varve {
 namespace {
 
-// Queries of a block: enough to pay for decoding a tile, few enough for its state to stay in L2.
-// The smaller size is for steps that would not give every thread some blocks.
+// Queries of a block: enough to pay for decoding a tile, few enough for its state (some 200 KB) to
+// stay in L2. The smaller size is for long heads, and for steps that would not give every thread
+// some blocks.
 constexpr std::size_t kBlockQueries = 192;
 constexpr std::size_t kSmallBlockQueries = 96;
+constexpr std::size_t kLongHead = 96;  // from here on
 constexpr std::size_t kBlocksPerThread = 3;
 // Most floats of partials that wait in memory; beyond, the work is cut by rows.
 constexpr std::size_t kMaxSlotFloats = std::size_t{16} << 20U;
@@ -98,6 +100,7 @@ void Attention::attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
   Call call{{q, q_positions, params, q.cols / params.q_heads, kv_heads}, items, state};
   bool enough = false;
   for (const std::size_t queries : {kBlockQueries, kSmallBlockQueries}) {
+    if (queries == kBlockQueries && call.head_dim >= kLongHead) continue;
     call.cut(queries);
     enough = call.row_blocks() * kv_heads >= kBlocksPerThread * pool_.size();
     if (enough) break;
@@ -247,7 +250,7 @@ void Attention::add_mass(ConstMatrix q, std::span<const std::int32_t> q_position
                          const Matrix& mass) {
   const SegmentView& segment = item.segment;
   Queries queries{q, q_positions, params, segment.head_dim, segment.kv_heads};
-  queries.cut(kBlockQueries);
+  queries.cut(segment.head_dim >= kLongHead ? kSmallBlockQueries : kBlockQueries);
   reserve(queries);
   const std::size_t runs = runs_of(segment, kMassRunRows);
   pool_.each(runs * segment.kv_heads, [&](std::size_t task, std::size_t thread) {

@@ -192,6 +192,14 @@ void prefetch_tile(const RunKeys& keys, const void* base, std::size_t tile) {
   for (; from < end; from += kLine) __builtin_prefetch(from, 0, 2);
 }
 
+// Scores of `part` that are not `visible` become -infinity. Mostly there are none.
+void hide_outside(float* scores, const KeyRange& part, const KeyRange& visible) {
+  if (visible.begin > part.begin) {
+    std::fill(scores + part.begin, scores + visible.begin, kNone);
+  }
+  if (visible.end < part.end) std::fill(scores + visible.end, scores + part.end, kNone);
+}
+
 // Takes one query's scores of a tile into its running softmax: the scores in [visible) become
 // weights, those in the rest of [computed) zero.
 void weigh(const Scratch& s, std::size_t query, const KeyRange& computed, const KeyRange& visible) {
@@ -200,8 +208,7 @@ void weigh(const Scratch& s, std::size_t query, const KeyRange& computed, const 
   const std::size_t begin = computed.begin / kLanes * kLanes;
   const std::size_t end = round_up(computed.end, kLanes);
   if (visible.empty()) return std::fill(w + begin, w + end, 0.0F);
-  if (visible.begin > begin) std::fill(w + begin, w + visible.begin, kNone);
-  if (visible.end < end) std::fill(w + visible.end, w + end, kNone);
+  hide_outside(w, {begin, end}, visible);
   VecF most = hn::Set(d, kNone);
   for (std::size_t k = begin; k < end; k += kLanes) most = hn::Max(most, hn::LoadU(d, w + k));
   const VecF limit = hn::Set(d, s.top[query] + kSlack);
@@ -383,8 +390,7 @@ void add_weights(float* scores, float top, const KeyRange& visible, float* mass)
   const TagF d;
   const std::size_t begin = visible.begin / kLanes * kLanes;
   const std::size_t end = round_up(visible.end, kLanes);
-  std::fill(scores + begin, scores + visible.begin, kNone);
-  std::fill(scores + visible.end, scores + end, kNone);
+  hide_outside(scores, {begin, end}, visible);
   const VecF most = hn::Set(d, top);
   for (std::size_t k = begin; k < end; k += kLanes) {
     // A score passes lse by its rounding at the most, which exp2_approx can bear.

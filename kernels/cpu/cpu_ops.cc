@@ -56,7 +56,7 @@ RowSummary join(std::span<const PieceSummary> pieces) {
     sum += double{piece.sum} * std::exp(double{piece.largest} - largest);
   }
   return {static_cast<std::int32_t>(best * kSummaryPiece + pieces[best].top), largest,
-          static_cast<float>(largest + std::log(sum))};
+          static_cast<float>(std::log(sum))};
 }
 
 class CpuOps final : public Ops {

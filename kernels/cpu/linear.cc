@@ -49,8 +49,8 @@ HWY_INLINE void prefetch_group(const std::uint8_t* group) {
 }
 
 // The next k of all columns: acc [T][kColumns] += x [T, k] weight [k, columns]. j = k % 8.
-template <std::size_t T, std::size_t kColumns, class Column>
-HWY_INLINE void gemv_step(Column* columns, const ConstMatrix& x, std::size_t k, std::size_t j,
+template <std::size_t T, std::size_t kColumns, class C>
+HWY_INLINE void gemv_step(C* columns, const ConstMatrix& x, std::size_t k, std::size_t j,
                           VecF (*acc)[kColumns]) {
   VARVE_UNROLL
   for (std::size_t c = 0; c < kColumns; ++c) {
@@ -111,8 +111,8 @@ void gemv_panel(const std::uint8_t* panel, const ConstMatrix& x, float* out) {
   }
 }
 
-template <class Column>
-HWY_INLINE void store_k(Column& left, Column& right, std::size_t j, float* to) {
+template <class C>
+HWY_INLINE void store_k(C& left, C& right, std::size_t j, float* to) {
   hn::StoreU(left.next(j), TagF(), to);
   hn::StoreU(right.next(j), TagF(), to + kLanes);
 }
@@ -203,15 +203,15 @@ std::size_t pack_four(const ConstMatrix& /*x*/, std::size_t /*first*/, std::size
 
 #else
 
-// Four values of one k to `low`; if there are eight, the other four are of another k.
+// Four values of one k to `to`; if there are eight, the other four to `to` + `step`.
 template <class D, class V>
-HWY_INLINE void store_quarters(D d, V value, float* low, [[maybe_unused]] float* high) {
+HWY_INLINE void store_quarters(D d, V value, float* to, [[maybe_unused]] std::size_t step) {
   if constexpr (hn::MaxLanes(D()) == 4) {
-    hn::StoreU(value, d, low);
+    hn::StoreU(value, d, to);
   } else {
     const hn::Half<D> quarter;
-    hn::StoreU(hn::LowerHalf(quarter, value), quarter, low);
-    hn::StoreU(hn::UpperHalf(quarter, value), quarter, high);
+    hn::StoreU(hn::LowerHalf(quarter, value), quarter, to);
+    hn::StoreU(hn::UpperHalf(quarter, value), quarter, to + step);
   }
 }
 
@@ -226,7 +226,7 @@ std::size_t pack_four(const ConstMatrix& x, std::size_t first, std::size_t rows,
     transpose_quarters(in, out);
     VARVE_UNROLL
     for (std::size_t i = 0; i < 4; ++i) {
-      store_quarters(TagT(), out[i], to + (k + i) * rows, to + (k + i + 4) * rows);
+      store_quarters(TagT(), out[i], to + (k + i) * rows, 4 * rows);
     }
   }
   return k;

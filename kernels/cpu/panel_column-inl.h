@@ -35,14 +35,14 @@ constexpr float bias_of(DType t) {
 constexpr std::size_t nibbles_in_place(DType t, std::size_t rows) {
   const bool only_nibbles = t == DType::kQ4_0 || t == DType::kQ4_1 || t == DType::kQ4_K;
 #if HWY_TARGET == HWY_AVX3
-  constexpr std::size_t kMost = 4;
+  constexpr std::size_t most = 4;
   (void)rows;
 #elif HWY_TARGET == HWY_NEON
-  const std::size_t kMost = rows == 1 ? 2 : 4;  // one row advances twice the columns
+  const std::size_t most = rows == 1 ? 2 : 4;  // one row advances twice the columns
 #else
-  const std::size_t kMost = rows <= 1 ? 2 : 1;
+  const std::size_t most = rows <= 1 ? 2 : 1;
 #endif
-  return only_nibbles ? kMost : 1;
+  return only_nibbles ? most : 1;
 }
 
 /// Weights of outputs [lane, lane + kLanes) of a panel: begin_group, then four times begin_word and

@@ -6,6 +6,7 @@
 // Behind foreach_target.h, by Highway's rules.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/simd-inl.h"

@@ -71,8 +71,8 @@ HWY_INLINE VecF load_bytes(const void* from) {
 }
 
 /// 2^x to about one unit in the last place for x in [-126, 127]; 0 at -127 and below (also for
-/// -infinity). A polynomial with relative error 2e-8 and value 1 at 0 (least maximum error, fitted
-/// by iterated reweighting).
+/// -infinity), off by less than 2^-126 between. A polynomial with relative error 2e-8 and value 1
+/// at 0 (least maximum error, fitted by iterated reweighting).
 HWY_INLINE VecF exp2_approx(VecF x) {
   const TagF d;
   x = hn::Max(x, hn::Set(d, -127.0F));

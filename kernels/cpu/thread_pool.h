@@ -1,6 +1,7 @@
 // Threads of one Ops. The caller is thread 0. A job is a number of pieces; whoever is free takes
 // the next one, and a job ends when its pieces are done, not when every thread has seen it. So a
-// thread that the system keeps from running (several ranks may share a machine) holds up nobody.
+// thread that the system keeps from running (several ranks may share a machine) holds up nobody,
+// unless it has taken a piece.
 // Between jobs the threads spin for some microseconds and then sleep. Nothing allocates.
 #pragma once
 

@@ -77,8 +77,7 @@ RowSummary summary_of(std::span<const float> row) {
   const auto top = std::max_element(row.begin(), row.end());
   double sum = 0;
   for (const float value : row) sum += std::exp(double{value} - *top);
-  return {static_cast<std::int32_t>(top - row.begin()), *top,
-          static_cast<float>(*top + std::log(sum))};
+  return {static_cast<std::int32_t>(top - row.begin()), *top, static_cast<float>(std::log(sum))};
 }
 
 class ReferenceOps final : public Ops {

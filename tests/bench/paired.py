@@ -46,7 +46,7 @@ def parse_options():
     parser.add_argument("--model", required=True, help="a GGUF file")
     parser.add_argument("--backend", default="auto", help="varve's, such as cpu:avx2")
     parser.add_argument("--peer-build", default="native", help="how the peer was built, to print")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     if options.pairs < 1 or options.threads < 1:
@@ -89,7 +89,7 @@ def print_setting(options, notes):
     print(f"sets       {', '.join(vector_sets()) or 'unknown'}")
     print(f"threads    {options.threads}")
     print(f"model      {peer['model_type']}, {peer['model_size'] / 1e6:.1f} MB")
-    print(f"varve      {notes['varve']['backend']}")
+    print(f"varve      {notes['varve']['backend']}; keeps its threads on cores, llama.cpp does not")
     print(f"llama.cpp  {peer['backends']}, {options.peer_build} build, cache of {peer['type_k']} rows")
 
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <limits>
 
 #include "tests/cli/job_folder.h"
 #include "tests/support/golden.h"
@@ -164,6 +165,20 @@ TEST_F(BadModel, WithoutATokenizer) {
             "hf/tokenizer.json: is missing; a model in a folder brings its tokenizer in it\n");
   write("hf/tokenizer.json", "{\"model\": ");
   EXPECT_THAT(report(), StartsWith("hf/tokenizer.json: is not JSON: at line 1, column 11: "));
+}
+
+TEST_F(BadModel, WeightsThatAreNotNumbers) {
+  const std::vector<float> norm(32, std::numeric_limits<float>::quiet_NaN());
+  GgufWriter w = small_model({"output_norm.weight"});
+  w.tensor("output_norm.weight", {norm.size()}, norm).write(folder_ / "m.gguf");
+  for (const char* sampling : {"0", "1"}) {
+    const Ended ended = run("run", std::string("--set output.overwrite=true --set "
+                                               "sampling.temperature=") +
+                                       sampling);
+    EXPECT_EQ(ended.code, 1);
+    EXPECT_THAT(ended.err, HasSubstr("the logits are not finite (largest nan); the model's weights "
+                                     "or its configuration cannot be right"));
+  }
 }
 
 TEST_F(BadModel, AChatTemplateThatIsUnknown) {

@@ -1,5 +1,6 @@
 // The program as a user meets it: commands, exit codes, and all that is wrong with a job at once.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -89,16 +90,16 @@ TEST_F(CommandLineJob, EveryInstructionSetOfThisMachineCanBeChosen) {
 
 TEST_F(CommandLineJob, RunJsonSaysWhichCoresEachRankKept) {
   const std::vector<std::uint32_t> cores = allowed_cores();
-  if (cores.size() % 2 != 0) GTEST_SKIP() << "cores that two ranks cannot share out";
-  const std::size_t share = cores.size() / 2;
+  const std::size_t count = cores.size() % 2 == 0 ? 2 : 1;
+  const std::size_t share = cores.size() / count;
   for (const bool pin : {true, false}) {
     const Ended ended =
-        run("run", fmt::format("--ranks 2 --set cluster.threads={} --set output.overwrite=true{}",
-                               share, pin ? "" : " --set cluster.pin_threads=false"));
+        run("run", fmt::format("--ranks {} --set cluster.threads={} --set output.overwrite=true{}",
+                               count, share, pin ? "" : " --set cluster.pin_threads=false"));
     ASSERT_EQ(ended.code, 0) << ended.err;
     std::ifstream file(path("out/run.json"));
     const auto ranks = nlohmann::json::parse(file)["ranks"];
-    for (std::size_t rank = 0; rank < 2; ++rank) {
+    for (std::size_t rank = 0; rank < count; ++rank) {
       const auto& pinned = ranks[rank]["pinned_cores"];
       const auto first = cores.begin() + static_cast<std::ptrdiff_t>(rank * share);
       const std::vector<std::uint32_t> own(first, first + static_cast<std::ptrdiff_t>(share));
@@ -119,7 +120,8 @@ TEST_F(CommandLineJob, AnInstructionSetThatARankLacksEndsTheRunWithOne) {
   EXPECT_EQ(ended.code, 1);
   EXPECT_THAT(ended.err, AllOf(HasSubstr("backend '" + missing +
                                          "': this machine has no such "
-                                         "instruction set; it has auto, reference, cpu, cpu:"),
+                                         "instruction set; it has " +
+                                         fmt::format("{}", fmt::join(present, ", "))),
                                HasSubstr("(exit code 1)")));
 }
 

@@ -1,5 +1,5 @@
 // A verb called again with the same shapes allocates nothing: its work memory is there from the
-// first call. This program counts every call of operator new.
+// first call. This program counts every call of operator new and, for buffers, of aligned_alloc.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,6 +28,11 @@ void* operator new(std::size_t bytes) {
 }
 void* operator new[](std::size_t bytes) {
   return counted(bytes);
+}
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
+  ++allocations;
+  void* data = nullptr;
+  return posix_memalign(&data, alignment, bytes) == 0 ? data : nullptr;
 }
 void operator delete(void* data) noexcept {
   std::free(data);
@@ -63,6 +68,8 @@ TEST_P(AllocationTest, TheCounterCounts) {
   const std::size_t before = allocations;
   ::operator delete(::operator new(8));
   EXPECT_EQ(allocations - before, 1U);
+  ops_->allocate(100);
+  EXPECT_EQ(allocations - before, 2U);
 }
 
 TEST_P(AllocationTest, Linear) {

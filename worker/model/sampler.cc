@@ -40,13 +40,20 @@ double total_weight(const std::vector<Candidate>& candidates) {
                          [](double sum, const Candidate& c) { return sum + c.weight; });
 }
 
-// The top_k likeliest, in no particular order.
+// Cuts leave the order of ids, so that sums and draws do not depend on how a cut was made.
+void sort_by_id(std::vector<Candidate>& candidates) {
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+}
+
+// The top_k likeliest.
 void cut_top_k(std::vector<Candidate>& candidates, std::uint32_t top_k,
                std::span<const float> logits) {
   if (top_k == 0 || top_k >= candidates.size()) return;
   std::nth_element(candidates.begin(), candidates.begin() + top_k, candidates.end(),
                    likelier_than(logits));
   candidates.resize(top_k);
+  sort_by_id(candidates);
 }
 
 // The fewest of the likeliest that hold at least top_p of the mass; never none. A heap, because a
@@ -64,6 +71,7 @@ void cut_top_p(std::vector<Candidate>& candidates, float top_p, std::span<const 
     mass += end->weight;
   } while (end != candidates.begin() && mass < wanted);
   candidates.erase(candidates.begin(), end);
+  sort_by_id(candidates);
 }
 
 // The likeliest has weight 1 and stays whatever the cut.
@@ -89,18 +97,15 @@ double uniform_draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t posi
 
 Sampled sample(const RowSummary& summary, std::span<const float> logits,
                const SamplingParams& params, std::uint32_t position) {
-  if (params.temperature <= 0) return {summary.top, summary.largest - summary.log_sum_exp};
+  if (params.temperature <= 0) return {summary.top, -summary.log_sum};
   VARVE_CHECK(!logits.empty(), "no logits at position {}", position);
   std::vector<Candidate> candidates = all_tokens(logits, params.temperature, summary.largest);
   cut_top_k(candidates, params.top_k, logits);
   cut_top_p(candidates, params.top_p, logits);
   cut_min_p(candidates, params.min_p);
-  if (candidates.size() < logits.size()) {
-    std::sort(candidates.begin(), candidates.end(),
-              [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
-  }
   const std::int32_t token = draw(candidates, uniform_draw(params.seed, params.stream, position));
-  return {token, logits[static_cast<std::size_t>(token)] - summary.log_sum_exp};
+  const float distance = logits[static_cast<std::size_t>(token)] - summary.largest;
+  return {token, distance - summary.log_sum};
 }
 
 }  // namespace varve

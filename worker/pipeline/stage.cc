@@ -15,6 +15,14 @@ bool is_decode(const Step& step) {
                      [](const SequenceRows& r) { return r.sample && r.count == 1; });
 }
 
+void check_finite(const RowSummary& logits, const SequenceRows& rows) {
+  if (std::isfinite(logits.largest) && std::isfinite(logits.log_sum)) return;
+  throw Error(ExitCode::kOther,
+              fmt::format("sequence {}, position {}: the logits are not finite (largest {}); the "
+                          "model's weights or its configuration cannot be right",
+                          rows.sequence, rows.begin + rows.count - 1, logits.largest));
+}
+
 }  // namespace
 
 Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& options,
@@ -162,6 +170,7 @@ void Stage::sample_rows(const Step& step) {
     for (const SequenceRows& r : step.rows) {
       if (!r.sample) continue;
       const SamplingParams& params = sampling_.at(r.sequence);
+      check_finite(summaries_[i], r);
       if (params.temperature > 0) {
         ops_.download(logits_.data(), logits.row(i), logits_.size() * sizeof(float));
       }

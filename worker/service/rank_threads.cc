@@ -22,6 +22,11 @@ void visit(A& a, Demands& d) {
   a(d.ranks);
 }
 
+// The reference takes one thread, and a device's work is not on the cores.
+bool computes_on_cores(std::string_view backend) {
+  return backend == "auto" || backend.starts_with("cpu");
+}
+
 std::vector<RankDemand> exchange_demands(Communicator& comm, const RankDemand& mine,
                                          Waiting waiting) {
   Demands all;
@@ -45,7 +50,7 @@ RankThreads agree_on_threads(const Orders& orders, Communicator& comm, std::stri
   RankThreads threads;
   threads.count = orders.threads > 0 ? orders.threads
                                      : cores_of_a_rank(static_cast<std::size_t>(mine.local_size));
-  if (!orders.pin_threads) return threads;
+  if (!orders.pin_threads || !computes_on_cores(orders.backend)) return threads;
   const std::vector<RankDemand> all =
       exchange_demands(comm, {threads.count, allowed_cores()}, waiting);
   std::vector<RankDemand> local;

@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <vector>
+
+#include "common/split_mix.h"
 
 namespace varve {
 namespace {
@@ -81,6 +85,64 @@ TEST(Sampler, MinPIsRelativeToTheLikeliest) {
   const std::vector<float> logits{std::log(0.1F), std::log(0.6F), std::log(0.3F)};
   EXPECT_EQ(histogram(logits, {.temperature = 1, .min_p = 0.4F, .seed = 1}, 2000).size(), 2U);
   EXPECT_EQ(histogram(logits, {.temperature = 1, .min_p = 1.0F, .seed = 1}, 2000).size(), 1U);
+}
+
+// The whole distribution, sorted, and every cut made on the sorted list.
+std::int32_t sample_by_sorting(const std::vector<float>& logits, const SamplingParams& p,
+                               std::uint32_t position) {
+  std::vector<std::int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto logit = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
+  std::stable_sort(ids.begin(), ids.end(),
+                   [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+  const auto weight = [&, top = logit(ids.front())](std::int32_t id) {
+    return std::exp((static_cast<double>(logit(id)) - top) / p.temperature);
+  };
+  if (p.top_k > 0 && p.top_k < ids.size()) ids.resize(p.top_k);
+  double total = 0;
+  for (const std::int32_t id : ids) total += weight(id);
+  double mass = 0;
+  std::size_t keep = 0;
+  while (keep < ids.size() && (keep == 0 || mass < p.top_p * total)) mass += weight(ids[keep++]);
+  if (p.top_p < 1) ids.resize(keep);
+  while (weight(ids.back()) < p.min_p) ids.pop_back();
+  std::sort(ids.begin(), ids.end());
+  total = 0;
+  for (const std::int32_t id : ids) total += weight(id);
+  double left = uniform_draw(p.seed, p.stream, position) * total;
+  for (const std::int32_t id : ids) {
+    left -= weight(id);
+    if (left < 0) return id;
+  }
+  return ids.back();
+}
+
+TEST(Sampler, CutsGiveWhatSortingGives) {
+  std::vector<float> logits(300);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    // Steps of 1/4, so that many are equal, also at the borders of the cuts.
+    logits[i] = static_cast<float>(split_mix(i) % 24) / 4;
+  }
+  const SamplingParams cases[] = {
+      {.temperature = 1},
+      {.temperature = 1, .top_k = 7},
+      {.temperature = 0.7F, .top_p = 0.5F},
+      {.temperature = 1, .top_p = 0.9999999F},
+      {.temperature = 2, .top_k = 1000, .top_p = 0.95F},
+      {.temperature = 1, .min_p = 0.3F},
+      {.temperature = 1.5F, .top_k = 40, .top_p = 0.8F, .min_p = 0.05F},
+  };
+  for (const SamplingParams& p : cases) {
+    for (std::uint32_t at = 0; at < 200; ++at) {
+      ASSERT_EQ(sample(logits, p, at).token, sample_by_sorting(logits, p, at))
+          << "top_k " << p.top_k << ", top_p " << p.top_p << ", min_p " << p.min_p << " at " << at;
+    }
+  }
+}
+
+TEST(Sampler, ALogprobKeepsItsDigitsUnderLargeLogits) {
+  const std::vector<float> logits{10000, 10001};
+  EXPECT_NEAR(sample(logits, {}, 0).logprob, -std::log1p(std::exp(-1.0)), 1e-6);
 }
 
 TEST(Sampler, ADrawDependsOnSeedStreamAndPositionAlone) {

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <string>
+#include <vector>
+
 #include "common/cores.h"
 #include "kernels/backend.h"
 #include "tests/support/spawn.h"
