@@ -12,10 +12,14 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+// Address space; pages that nobody touches cost nothing.
+constexpr std::size_t kArenaBlock = 32 * kHugePage;
 
 void free_host(void* data) noexcept {
   std::free(data);
 }
+
+void keep_host(void*) noexcept {}
 
 // Streams of weights and cached rows run up to half again as fast from huge pages, so an end that
 // fills at least half of one gets one too. Only advice: a system without them ignores it.
@@ -39,6 +43,18 @@ Buffer allocate_host(std::size_t bytes) {
   }
   if (alignment == kHugePage) advise_huge_pages(data, bytes);
   return {data, bytes, free_host};
+}
+
+Buffer HostArena::allocate(std::size_t bytes) {
+  if (bytes == 0 || bytes >= kHugePage) return allocate_host(bytes);
+  const std::size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (blocks_.empty() || used_ + padded > blocks_.back().bytes()) {
+    blocks_.push_back(allocate_host(kArenaBlock));
+    used_ = 0;
+  }
+  Buffer part(blocks_.back().as<std::byte>() + used_, bytes, keep_host);
+  used_ += padded;
+  return part;
 }
 
 void copy_host(void* to, const void* from, std::size_t bytes) {

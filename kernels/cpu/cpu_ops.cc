@@ -82,7 +82,7 @@ class CpuOps final : public Ops {
 
   Weight prepare(const TensorView& host) override {
     if (host.rows <= 1) return {host, {}};
-    Weight packed{host, allocate_host(packed_bytes(host))};
+    Weight packed{host, weights_.allocate(packed_bytes(host))};
     auto* data = packed.storage.as<std::uint8_t>();
     packed.view.data = data;
     const PanelWeight panels = panels_of(packed);
@@ -315,6 +315,7 @@ class CpuOps final : public Ops {
   RowKernels rows_;
   ThreadPool pool_;
   Attention attention_;
+  HostArena weights_;
   // Work memory, grown when a call needs more, never given back.
   std::vector<Buffer> tiles_;    // [threads]: a decoded tile of gemm
   std::vector<LinearJob> jobs_;  // of the call at hand; they share their input
