@@ -13,7 +13,8 @@ constexpr std::array kInfos = {
     DTypeInfo{DType::kQ4_1, "q4_1", 32, 20},   DTypeInfo{DType::kQ5_0, "q5_0", 32, 22},
     DTypeInfo{DType::kQ5_1, "q5_1", 32, 24},   DTypeInfo{DType::kQ8_0, "q8_0", 32, 34},
     DTypeInfo{DType::kQ4_K, "q4_k", 256, 144}, DTypeInfo{DType::kQ5_K, "q5_k", 256, 176},
-    DTypeInfo{DType::kQ6_K, "q6_k", 256, 210},
+    DTypeInfo{DType::kQ6_K, "q6_k", 256, 210}, DTypeInfo{DType::kInt8, "int8", 32, 36},
+    DTypeInfo{DType::kInt4, "int4", 32, 20},   DTypeInfo{DType::kInt2, "int2", 32, 12},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Element types of weights, activations and cached rows. Block types follow GGUF: a row of K
-// elements is K / block_size blocks of block_bytes bytes each.
+// elements is K / block_size blocks of block_bytes bytes each. kInt8, kInt4 and kInt2 are formats
+// of cached rows alone (common/cached_rows.h).
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,9 @@ enum class DType : std::uint8_t {
   kQ4_K,
   kQ5_K,
   kQ6_K,
+  kInt8,
+  kInt4,
+  kInt2,
 };
 
 struct DTypeInfo {

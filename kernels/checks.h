@@ -26,6 +26,13 @@ void check_attend(const ConstMatrix& q, std::span<const std::int32_t> q_position
 void check_add_mass(const ConstMatrix& q, std::span<const std::int32_t> q_positions,
                     const AttendItem& item, const AttendParams& params, const ConstMatrix& lse,
                     const Matrix& mass);
+void check_gather_rows(const SegmentView& from, std::size_t head,
+                       std::span<const std::uint32_t> rows, const SegmentStore& into,
+                       std::size_t at);
+void check_decode_rows(const SegmentView& from, std::size_t head, std::size_t begin,
+                       const Matrix& keys, const Matrix& values);
+void check_encode_rows(const SegmentView& from, const SegmentStore& into);
+void check_rope_keys(const SegmentView& from, const ConstMatrix& cos_sin, const SegmentStore& into);
 /// A state's own shape: out [T, Hq * D] and lse [T, Hq].
 void check_partial(const Partial& state);
 

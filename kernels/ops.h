@@ -20,6 +20,7 @@
 #include "common/model/model_config.h"
 #include "common/tensor.h"
 #include "kernels/buffer.h"
+#include "kernels/segment_view.h"
 
 namespace varve {
 
@@ -45,29 +46,6 @@ struct RowSummary {
   float log_sum = 0;
 };
 
-/// Attendable rows of one layer: what a segment shows to a kernel. Rows lie in ascending position.
-struct SegmentView {
-  DType dtype = DType::kF16;                // f32, f16 or bf16
-  const void* keys = nullptr;               // [Hkv, capacity, D], after RoPE
-  const void* values = nullptr;             // [Hkv, capacity, D]
-  const std::int32_t* positions = nullptr;  // [rows], strictly ascending
-  std::size_t rows = 0;
-  std::size_t capacity = 0;
-  std::size_t kv_heads = 0;
-  std::size_t head_dim = 0;
-};
-
-/// The writable side of a segment: where append_rows puts row `at` and its successors.
-struct SegmentStore {
-  DType dtype = DType::kF16;
-  void* keys = nullptr;               // [Hkv, capacity, D]
-  void* values = nullptr;             // [Hkv, capacity, D]
-  std::int32_t* positions = nullptr;  // [capacity]
-  std::size_t capacity = 0;
-  std::size_t kv_heads = 0;
-  std::size_t head_dim = 0;
-};
-
 /// Query rows [row_begin, row_begin + row_count) of the step look at one segment. Rows of several
 /// sequences that share a segment (questions over one document) may come as one item.
 struct AttendItem {
@@ -91,7 +69,7 @@ struct Partial {
   Matrix lse;  // [T, Hq]
 };
 
-/// Segments are folded in runs of this many rows, counted from the segment's first row, each run a
+/// Segments are folded in runs of this many rows, counted from a head's first row, each run a
 /// partial of its own. Fixed boundaries let a decode step spread one long segment over threads and
 /// still give the bits of a prefill.
 inline constexpr std::size_t kAttendRunRows = 1024;
@@ -135,7 +113,8 @@ class Ops {
   virtual void summarize(ConstMatrix x, std::span<RowSummary> out) = 0;
 
   // Cached rows and attention.
-  /// Encodes rows k, v [T, Hkv * D] (k after RoPE) and their positions at rows [at, at + T).
+  /// Encodes rows k, v [T, Hkv * D] (k after RoPE) and their positions as rows [at, at + T) of
+  /// every head. Float formats alone.
   virtual void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,
                            const SegmentStore& into, std::size_t at) = 0;
   /// Resets a partial to "no key seen": out = 0, lse = -infinity.
@@ -150,10 +129,11 @@ class Ops {
   /// what was looked at: the accumulated attention score of H2O (arXiv 2306.14048) if every row is
   /// added, the observation window of SnapKV (arXiv 2404.14469) if the last rows are. A second pass
   /// over the keys: lse [T, Hq] must be final, all segments of a row folded into it. q [T, Hq * D]
-  /// after RoPE, mass [Hkv, rows of the segment]. For each row t of the item and each of the query
+  /// after RoPE, mass [Hkv, at least most_rows()]. For each row t of the item and each of the query
   /// heads h that share key head g:
   ///   mass[g][i] += exp(scale * q[t][h] . k[g][i] - lse[t][h])   for the keys i that t sees,
-  /// visible as in attend. A head whose lse is -infinity saw no key and adds nothing.
+  /// visible as in attend. A head whose lse is -infinity saw no key and adds nothing. A mass of Hq
+  /// rows takes query heads apart: mass[h] instead of mass[g].
   /// The law above, carried over to what a key receives: one float32 addition after the other, rows
   /// ascending and then heads, so that mass does not depend on how a document was cut into chunks
   /// (added in order) nor on the number of threads.
@@ -162,6 +142,30 @@ class Ops {
                         Matrix mass) = 0;
   /// state = merge(state, other), row by row and head by head.
   virtual void merge(const Partial& other, Partial state) = 0;
+
+  // Rewriting cached rows.
+  /// Copies rows (strictly ascending) of one head of `from` to rows at, at + 1, ... of that head of
+  /// `into`: keys, values and, if `into` has positions per head, positions. The same float format
+  /// on both sides. `into` may lie over `from` if no row moves towards the end.
+  virtual void gather_rows(const SegmentView& from, std::size_t head,
+                           std::span<const std::uint32_t> rows, const SegmentStore& into,
+                           std::size_t at) = 0;
+  /// Rows [begin, begin + keys.rows) of one head as float32: keys [n, D], and likewise values
+  /// [m, D]. Either may have no rows. Any format.
+  virtual void decode_rows(const SegmentView& from, std::size_t head, std::size_t begin,
+                           Matrix keys, Matrix values) = 0;
+  /// Encodes a float segment into an integer format, heads of equally many rows, positions included
+  /// (`into` may have them per head where `from` shares them). With the range of a group of 32
+  /// numbers split into 255, 15 or 3 steps, the minimum rounded down and the step up to float16,
+  /// every number is off by at most half a step (and one float32 rounding); a group that holds one
+  /// float16 number 32 times is exact. A group with a number that float16 cannot hold becomes NaN,
+  /// which a run reports.
+  virtual void encode_rows(const SegmentView& from, const SegmentStore& into) = 0;
+  /// Rotates key i of every head by row i of cos_sin [at least most_rows(), R] and rounds it to the
+  /// same float format; heads of `into` have as many rows. In place is allowed. Values and
+  /// positions stay as they are. Where heads differ in positions, call it per head (`only`).
+  virtual void rope_keys(const SegmentView& from, ConstMatrix cos_sin, RopeLayout layout,
+                         const SegmentStore& into) = 0;
 };
 
 /// "auto" is the best that this machine has. DeviceError names a backend that this build or machine

@@ -25,23 +25,22 @@ constexpr std::size_t kMaxSlotFloats = std::size_t{16} << 20U;
 constexpr std::size_t kMassRunRows = 256;
 static_assert(kMassRunRows % kTileKeys == 0);
 
-std::size_t runs_of(const SegmentView& segment, std::size_t run_rows = kAttendRunRows) {
-  return (segment.rows + run_rows - 1) / run_rows;
+std::size_t runs_of(std::size_t rows, std::size_t run_rows = kAttendRunRows) {
+  return (rows + run_rows - 1) / run_rows;
 }
 
-KeyRange run_of(const SegmentView& segment, std::size_t run, std::size_t run_rows) {
-  return {run * run_rows, std::min((run + 1) * run_rows, segment.rows)};
+// Empty where a head has fewer rows than others.
+KeyRange run_of(std::size_t rows, std::size_t run, std::size_t run_rows) {
+  return {run * run_rows, std::min((run + 1) * run_rows, rows)};
 }
 
 // Positions ascend, so what a query sees is one range.
-KeyRange visible_range(const SegmentView& segment, std::int64_t position,
+KeyRange visible_range(std::span<const std::int32_t> positions, std::int64_t position,
                        const std::optional<std::size_t>& window) {
-  const std::int32_t* begin = segment.positions;
-  const std::int32_t* end = begin + segment.rows;
   const auto behind = [&](std::int64_t limit) {  // rows with a position of at most `limit`
-    const auto at = std::upper_bound(begin, end, limit,
+    const auto at = std::upper_bound(positions.begin(), positions.end(), limit,
                                      [](std::int64_t value, std::int32_t p) { return value < p; });
-    return static_cast<std::size_t>(at - begin);
+    return static_cast<std::size_t>(at - positions.begin());
   };
   if (!window || *window > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return {0, behind(position)};
@@ -92,10 +91,10 @@ void Attention::attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
                        std::span<const AttendItem> items, const AttendParams& params,
                        const Partial& state) {
   if (q.rows == 0 || items.empty()) return;
-  const std::size_t kv_heads = items.front().segment.kv_heads;
+  const std::size_t kv_heads = items.front().segment.kv_heads();
   for (const AttendItem& item : items) {
-    VARVE_CHECK(item.segment.kv_heads == kv_heads, "items of {} and {} key heads", kv_heads,
-                item.segment.kv_heads);
+    VARVE_CHECK(item.segment.kv_heads() == kv_heads, "items of {} and {} key heads", kv_heads,
+                item.segment.kv_heads());
   }
   Call call{{q, q_positions, params, q.cols / params.q_heads, kv_heads}, items, state};
   bool enough = false;
@@ -139,8 +138,9 @@ void Attention::attend_rows(const Call& call, std::size_t row_begin, std::size_t
     const std::size_t end = std::min(row_begin + row_count, item.row_begin + item.row_count);
     if (begin >= end) continue;
     const Slice slice{item, begin, end - begin, head};
-    if (!open(call, slice, {0, item.segment.rows}, thread)) continue;
-    for (std::size_t run = 0; run < runs_of(item.segment); ++run) {
+    const std::size_t rows = item.segment.rows(head);
+    if (!open(call, slice, {0, rows}, thread)) continue;
+    for (std::size_t run = 0; run < runs_of(rows); ++run) {
       const RunPartial partial = fold(call, slice, run, thread);
       for (std::size_t i = 0; i < slice.row_count * call.group(); ++i) {
         const std::size_t row = begin + i / call.group();
@@ -155,11 +155,11 @@ void Attention::attend_rows(const Call& call, std::size_t row_begin, std::size_t
 
 bool Attention::open(const Queries& queries, const Slice& slice, const KeyRange& part,
                      std::size_t thread) {
+  const auto positions = slice.item.segment.positions_of(slice.head);
   bool any = false;
   for (std::size_t r = 0; r < slice.row_count; ++r) {
     KeyRange& range = visible_[thread][r];
-    range = visible_range(slice.item.segment, queries.positions[slice.row_begin + r],
-                          queries.params.window);
+    range = visible_range(positions, queries.positions[slice.row_begin + r], queries.params.window);
     any = any || std::max(range.begin, part.begin) < std::min(range.end, part.end);
   }
   if (any) kernels_.load_queries(slice.block(queries), scratch_[thread].as<float>());
@@ -175,7 +175,8 @@ RunKeys Attention::keys_of(const Slice& slice, const KeyRange& run, std::size_t 
 
 RunPartial Attention::fold(const Call& call, const Slice& slice, std::size_t run,
                            std::size_t thread) {
-  const RunKeys keys = keys_of(slice, run_of(slice.item.segment, run, kAttendRunRows), thread);
+  const std::size_t rows = slice.item.segment.rows(slice.head);
+  const RunKeys keys = keys_of(slice, run_of(rows, run, kAttendRunRows), thread);
   return kernels_.fold_run(slice.block(call), keys, scratch_[thread].as<float>());
 }
 
@@ -186,7 +187,7 @@ std::size_t Attention::list_runs(const Call& call) {
   std::size_t slots = 0;
   for (std::size_t i = 0; i < call.items.size(); ++i) {
     const AttendItem& item = call.items[i];
-    const std::size_t runs = runs_of(item.segment);
+    const std::size_t runs = runs_of(item.segment.most_rows());
     first_slot_.push_back(slots);
     slots += runs * item.row_count;
     for (std::size_t at = 0; at < item.row_count; at += call.block_rows) {
@@ -214,7 +215,7 @@ void Attention::attend_run(const Call& call, const RunTask& task, std::size_t he
                            std::size_t thread) {
   const AttendItem& item = call.items[task.item];
   const Slice slice{item, task.row_begin, task.row_count, head};
-  const KeyRange run = run_of(item.segment, task.run, kAttendRunRows);
+  const KeyRange run = run_of(item.segment.rows(head), task.run, kAttendRunRows);
   const bool any = open(call, slice, run, thread);
   const RunPartial partial = any ? fold(call, slice, task.run, thread) : RunPartial{};
   const std::size_t first = first_slot_[task.item] + task.run * item.row_count;
@@ -233,7 +234,8 @@ void Attention::merge_row(const Call& call, std::size_t row) {
   for (std::size_t i = 0; i < call.items.size(); ++i) {
     const AttendItem& item = call.items[i];
     if (row < item.row_begin || row >= item.row_begin + item.row_count) continue;
-    for (std::size_t run = 0; run < runs_of(item.segment); ++run) {
+    const std::size_t runs = runs_of(item.segment.most_rows());
+    for (std::size_t run = 0; run < runs; ++run) {
       const std::size_t slot = first_slot_[i] + run * item.row_count + row - item.row_begin;
       for (std::size_t h = 0; h < heads; ++h) {
         const std::size_t at = slot * heads + h;
@@ -249,23 +251,25 @@ void Attention::add_mass(ConstMatrix q, std::span<const std::int32_t> q_position
                          const AttendItem& item, const AttendParams& params, const ConstMatrix& lse,
                          const Matrix& mass) {
   const SegmentView& segment = item.segment;
-  Queries queries{q, q_positions, params, segment.head_dim, segment.kv_heads};
+  const std::size_t kv_heads = segment.kv_heads();
+  Queries queries{q, q_positions, params, segment.head_dim, kv_heads};
   queries.cut(segment.head_dim >= kLongHead ? kSmallBlockQueries : kBlockQueries);
   reserve(queries);
-  const std::size_t runs = runs_of(segment, kMassRunRows);
-  pool_.each(runs * segment.kv_heads, [&](std::size_t task, std::size_t thread) {
-    const std::size_t head = task % segment.kv_heads;
-    const KeyRange run = run_of(segment, task / segment.kv_heads, kMassRunRows);
+  const std::size_t runs = runs_of(segment.most_rows(), kMassRunRows);
+  const std::size_t sums = mass.rows / kv_heads;  // rows of mass of a key head
+  pool_.each(runs * kv_heads, [&](std::size_t task, std::size_t thread) {
+    const std::size_t head = task % kv_heads;
+    const KeyRange run = run_of(segment.rows(head), task / kv_heads, kMassRunRows);
     for (std::size_t at = 0; at < item.row_count; at += queries.block_rows) {
       const std::size_t count = std::min(queries.block_rows, item.row_count - at);
       const Slice slice{item, item.row_begin + at, count, head};
-      add_slice_mass(queries, slice, run, lse, mass.row(head), thread);
+      add_slice_mass(queries, slice, run, lse, mass.slice(head * sums, sums), thread);
     }
   });
 }
 
 void Attention::add_slice_mass(const Queries& queries, const Slice& slice, const KeyRange& run,
-                               const ConstMatrix& lse, float* mass, std::size_t thread) {
+                               const ConstMatrix& lse, const Matrix& mass, std::size_t thread) {
   if (!open(queries, slice, run, thread)) return;
   const std::size_t group = queries.group();
   const float* first = lse.row(slice.row_begin) + slice.head * group;

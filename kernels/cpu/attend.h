@@ -47,7 +47,7 @@ class Attention {
   void attend_run(const Call& call, const RunTask& task, std::size_t head, std::size_t thread);
   void merge_row(const Call& call, std::size_t row);
   void add_slice_mass(const Queries& queries, const Slice& slice, const KeyRange& run,
-                      const ConstMatrix& lse, float* mass, std::size_t thread);
+                      const ConstMatrix& lse, const Matrix& mass, std::size_t thread);
   /// Loads the queries of a slice and finds what they see. False: nothing of `part`.
   bool open(const Queries& queries, const Slice& slice, const KeyRange& part, std::size_t thread);
   /// `run` as the slice opened last sees it.

@@ -99,7 +99,7 @@ KeyRange seen(const RunKeys& keys, std::size_t begin, std::size_t end, const Key
 const std::uint8_t* cached_row(const RunKeys& keys, const void* base, std::size_t row) {
   const SegmentView& s = *keys.segment;
   const std::size_t bytes = row_bytes(s.dtype, s.head_dim);
-  return static_cast<const std::uint8_t*>(base) + (keys.head * s.capacity + row) * bytes;
+  return static_cast<const std::uint8_t*>(base) + keys.at(row) * bytes;
 }
 
 // Keys [range) of the tile, transposed to [D][kTileKeys].
@@ -109,7 +109,7 @@ void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, c
   const std::size_t bytes = dim * kPlainBytes<kType>;
   const std::uint8_t* rows = cached_row(keys, keys.segment->keys, tile);
   for (std::size_t k = range.begin / kTransposed * kTransposed; k < range.end; k += kTransposed) {
-    const std::size_t count = std::min(kTransposed, keys.segment->rows - tile - k);
+    const std::size_t count = std::min(kTransposed, keys.rows() - tile - k);
     transpose<kType>(rows + k * bytes, bytes, count, dim, s.keys + k, kTileKeys);
   }
 }
@@ -185,7 +185,7 @@ void raise_top(const Scratch& s, std::size_t query, float most) {
 // Asks for the rows of the tile that comes next, into the second cache, while this one is computed.
 void prefetch_tile(const RunKeys& keys, const void* base, std::size_t tile) {
   constexpr std::size_t kLine = 64;
-  const std::size_t rows = keys.segment->rows;
+  const std::size_t rows = keys.rows();
   if (tile >= rows) return;
   const std::uint8_t* from = cached_row(keys, base, tile);
   const std::uint8_t* end = cached_row(keys, base, std::min(tile + kTileKeys, rows));
@@ -320,7 +320,7 @@ ScoreDirect score_direct_of(DType dtype, std::size_t queries) {
 // A tile of a decode step: all of its rows exist, and few queries look at it.
 bool is_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile) {
   return block.queries() <= kDirectQueries && block.head_dim % kDirectDim == 0 &&
-         tile + kTileKeys <= keys.segment->rows;
+         tile + kTileKeys <= keys.rows();
 }
 
 #endif  // VARVE_ATTEND_DIRECT
@@ -418,25 +418,29 @@ void score_tile(const QueryBlock& block, const RunKeys& keys, const KeyRange& wh
   }
 }
 
-void add_tile_mass(const QueryBlock& block, const RunKeys& keys, std::size_t tile, float* mass,
-                   const Scratch& s) {
+void add_tile_mass(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
+                   const Matrix& mass, const Scratch& s) {
   const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
   const KeyRange range = seen(keys, 0, block.q.rows, whole);
   if (range.empty()) return;
   score_tile(block, keys, whole, range, s);
-  // A copy, because the last vector may reach beyond the run's rows.
-  alignas(64) float sums[kTileKeys] = {};
-  std::copy(mass + whole.begin, mass + whole.end, sums);
-  for (std::size_t i = 0; i < block.queries(); ++i) {
-    const KeyRange visible = intersect(keys.visible[i / block.group], whole);
-    if (visible.empty() || s.top[i] == kNone) continue;
-    add_weights(s.weights + i * kTileKeys, s.top[i], inside(visible, tile), sums);
+  for (std::size_t m = 0; m < mass.rows; ++m) {
+    float* to = mass.row(m) + whole.begin;
+    // A copy, because the last vector may reach beyond the run's rows.
+    alignas(64) float sums[kTileKeys] = {};
+    std::copy_n(to, whole.end - whole.begin, sums);
+    // All queries, or of every row the head that has this mass.
+    for (std::size_t i = m; i < block.queries(); i += mass.rows) {
+      const KeyRange visible = intersect(keys.visible[i / block.group], whole);
+      if (visible.empty() || s.top[i] == kNone) continue;
+      add_weights(s.weights + i * kTileKeys, s.top[i], inside(visible, tile), sums);
+    }
+    std::copy_n(sums, whole.end - whole.begin, to);
   }
-  std::copy_n(sums, whole.end - whole.begin, mass + whole.begin);
 }
 
-void add_mass(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse, float* mass,
-              float* base) {
+void add_mass(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse,
+              const Matrix& mass, float* base) {
   const Scratch s(block.queries(), block.head_dim, base);
   const KeyRange range = seen(keys, 0, block.q.rows, keys.run);
   if (range.empty()) return;

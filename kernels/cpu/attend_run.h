@@ -1,5 +1,5 @@
 // Attention of a block of queries over one run of a segment, one table of functions per instruction
-// set. Flash-style: tiles of kTileKeys keys at fixed offsets from the segment's first row, an
+// set. Flash-style: tiles of kTileKeys keys at fixed offsets from the head's first row, an
 // online softmax in float32, a key tile decoded once for all queries of the block.
 //
 // Why the bits of a query do not depend on the block: its scores, weights and sums are chains in a
@@ -18,7 +18,7 @@ namespace varve {
 inline constexpr std::size_t kTileKeys = 64;
 static_assert(kAttendRunRows % kTileKeys == 0);
 
-/// Rows [begin, end) of a segment.
+/// Rows [begin, end) of a key head.
 struct KeyRange {
   std::size_t begin = 0;
   std::size_t end = 0;
@@ -40,7 +40,11 @@ struct RunKeys {
   const SegmentView* segment = nullptr;
   std::size_t head = 0;
   KeyRange run;                       // begins at a multiple of kTileKeys
-  std::span<const KeyRange> visible;  // [rows of the block], of the whole segment
+  std::span<const KeyRange> visible;  // [rows of the block], of the whole head
+
+  std::size_t rows() const { return segment->rows(head); }
+  /// Where a row of the head lies in the segment's arrays.
+  std::size_t at(std::size_t row) const { return segment->heads[head].begin + row; }
 };
 
 /// Points into the scratch, valid until its next use.
@@ -57,9 +61,9 @@ struct AttendKernels {
   /// Behind load_queries of the same block, as often as there are runs.
   RunPartial (*fold_run)(const QueryBlock& block, const RunKeys& keys, float* scratch);
   /// Behind load_queries of the same block: adds the weights of the run's keys, query after query.
-  /// lse [rows, group], mass [rows of the segment].
+  /// lse [rows, group], mass [1 or group, rows of the head].
   void (*add_mass)(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse,
-                   float* mass, float* scratch);
+                   const Matrix& mass, float* scratch);
 };
 
 AttendKernels attend_kernels(std::int64_t target);

@@ -9,10 +9,12 @@
 #include "common/error.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/attend.h"
+#include "kernels/cpu/cached_rows.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/host_memory.h"
+#include "kernels/host_rows.h"
 #include "kernels/partial.h"
 #include "kernels/reference/dequantize.h"
 
@@ -66,7 +68,8 @@ class CpuOps final : public Ops {
         linear_(linear_kernels(isa.target)),
         rows_(row_kernels(isa.target)),
         pool_(threads, cores),
-        attention_(isa.target, pool_) {
+        attention_(isa.target, pool_),
+        cached_rows_(rows_, pool_) {
     for (std::size_t i = 0; i < threads; ++i) tiles_.push_back(allocate_host(linear_.tile_bytes));
   }
 
@@ -179,19 +182,7 @@ class CpuOps final : public Ops {
 
   void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,
                    const SegmentStore& into, std::size_t at) override {
-    check_append(k, v, positions, into, at);
-    const std::size_t bytes = row_bytes(into.dtype, into.head_dim);
-    for (std::size_t t = 0; t < k.rows; ++t) {
-      into.positions[at + t] = positions[t];
-      for (std::size_t h = 0; h < into.kv_heads; ++h) {
-        const std::size_t offset = (h * into.capacity + at + t) * bytes;
-        const std::size_t column = h * into.head_dim;
-        rows_.encode(into.dtype, k.row(t) + column, into.head_dim,
-                     static_cast<std::byte*>(into.keys) + offset);
-        rows_.encode(into.dtype, v.row(t) + column, into.head_dim,
-                     static_cast<std::byte*>(into.values) + offset);
-      }
-    }
+    cached_rows_.append(k, v, positions, into, at);
   }
 
   void clear(Partial state) override {
@@ -228,6 +219,25 @@ class CpuOps final : public Ops {
         }
       }
     });
+  }
+
+  void gather_rows(const SegmentView& from, std::size_t head, std::span<const std::uint32_t> rows,
+                   const SegmentStore& into, std::size_t at) override {
+    gather_host_rows(from, head, rows, into, at);
+  }
+
+  void decode_rows(const SegmentView& from, std::size_t head, std::size_t begin, Matrix keys,
+                   Matrix values) override {
+    cached_rows_.decode(from, head, begin, keys, values);
+  }
+
+  void encode_rows(const SegmentView& from, const SegmentStore& into) override {
+    cached_rows_.encode(from, into);
+  }
+
+  void rope_keys(const SegmentView& from, ConstMatrix cos_sin, RopeLayout layout,
+                 const SegmentStore& into) override {
+    cached_rows_.rope_keys(from, cos_sin, layout, into);
   }
 
  private:
@@ -315,6 +325,7 @@ class CpuOps final : public Ops {
   RowKernels rows_;
   ThreadPool pool_;
   Attention attention_;
+  CachedRowVerbs cached_rows_;
   HostArena weights_;
   // Work memory, grown when a call needs more, never given back.
   std::vector<Buffer> tiles_;    // [threads]: a decoded tile of gemm

@@ -167,6 +167,10 @@ void pack_any_row(DType dtype, const std::byte* row, std::size_t cols, const Lan
       return pack_row<DType::kQ5_K, Q5_K>(row, cols, lane);
     case DType::kQ6_K:
       return pack_row<DType::kQ6_K, Q6_K>(row, cols, lane);
+    case DType::kInt8:
+    case DType::kInt4:
+    case DType::kInt2:
+      break;
   }
   VARVE_CHECK(false, "dtype {} has no panel", static_cast<int>(dtype));
 }

@@ -66,6 +66,10 @@ constexpr PanelFormat panel_format(DType dtype) {
           .groups_per_header = 8, .header = 128, .group = 704, .min = 32, .high = 64, .low = 192};
     case DType::kQ6_K:
       return {.groups_per_header = 8, .header = 64, .group = 832, .high = 64, .low = 320};
+    case DType::kInt8:
+    case DType::kInt4:
+    case DType::kInt2:
+      break;  // of cached rows; no weight has them
   }
   return {};
 }

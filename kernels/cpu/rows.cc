@@ -8,10 +8,12 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/group_block-inl.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/simd-inl.h"
 #include "kernels/float16.h"
 #include "kernels/host_memory.h"
+#include "kernels/reference/dequantize.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace varve::HWY_NAMESPACE {
@@ -180,6 +182,79 @@ void encode(DType dtype, const float* from, std::size_t count, void* to) {
   for (std::size_t i = 0; i < count; ++i) halves[i] = f32_to_bf16(from[i]);
 }
 
+template <DType kType>
+void decode_plain_row(const std::uint8_t* from, std::size_t count, float* to) {
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    hn::StoreU(load_plain<kType>(TagF(), from + i * kPlainBytes<kType>), TagF(), to + i);
+  }
+  if (i < count) dequantize(kType, from + i * kPlainBytes<kType>, count - i, to + i);
+}
+
+template <DType kType>
+void decode_blocks(const std::uint8_t* from, std::size_t count, float* to) {
+  for (std::size_t i = 0; i < count; i += kRowGroup, from += kBlockBytes<kType>) {
+    decode_block<kType>(from, to + i);
+  }
+}
+
+// `count` numbers that lie one behind the other, whole blocks of the integer formats.
+using DecodeRow = void (*)(const std::uint8_t* from, std::size_t count, float* to);
+DecodeRow decode_row_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return &decode_plain_row<DType::kF16>;
+    case DType::kBF16:
+      return &decode_plain_row<DType::kBF16>;
+    case DType::kInt8:
+      return &decode_blocks<DType::kInt8>;
+    case DType::kInt4:
+      return &decode_blocks<DType::kInt4>;
+    case DType::kInt2:
+      return &decode_blocks<DType::kInt2>;
+    default:
+      return &decode_plain_row<DType::kF32>;
+  }
+}
+
+void decode_rows_at(const SegmentView& s, const void* base, std::size_t row, Matrix out,
+                    std::size_t begin, std::size_t end) {
+  const DecodeRow decode = decode_row_of(s.dtype);
+  const std::size_t bytes = row_bytes(s.dtype, s.head_dim);
+  const auto* rows = static_cast<const std::uint8_t*>(base) + row * bytes;
+  for (std::size_t i = begin; i < end; ++i) decode(rows + i * bytes, s.head_dim, out.row(i));
+}
+
+void decode_values(const SegmentView& from, std::size_t head, std::size_t first, Matrix values,
+                   std::size_t begin, std::size_t end) {
+  decode_rows_at(from, from.values, from.heads[head].begin + first, values, begin, end);
+}
+
+// Keys of the integer formats: channel by channel of each group that has some of the rows.
+void decode_key_groups(const SegmentView& s, std::size_t row, Matrix keys, std::size_t begin,
+                       std::size_t end) {
+  const DecodeRow decode = decode_row_of(s.dtype);
+  for (std::size_t i = begin; i < end;) {
+    const std::size_t at = (row + i) % kRowGroup;
+    const std::size_t count = std::min(kRowGroup - at, end - i);
+    const auto* block =
+        static_cast<const std::uint8_t*>(s.keys) + key_bytes(s.dtype, row + i - at, s.head_dim);
+    for (std::size_t d = 0; d < s.head_dim; ++d, block += group_format(s.dtype).bytes) {
+      float channel[kRowGroup];
+      decode(block, kRowGroup, channel);
+      for (std::size_t n = 0; n < count; ++n) keys.row(i + n)[d] = channel[at + n];
+    }
+    i += count;
+  }
+}
+
+void decode_keys(const SegmentView& from, std::size_t head, std::size_t first, Matrix keys,
+                 std::size_t begin, std::size_t end) {
+  const std::size_t row = from.heads[head].begin + first;
+  if (is_grouped(from.dtype)) return decode_key_groups(from, row, keys, begin, end);
+  decode_rows_at(from, from.keys, row, keys, begin, end);
+}
+
 }  // namespace
 
 RowKernels make_row_kernels() {
@@ -188,7 +263,9 @@ RowKernels make_row_kernels() {
           .silu_mul = &silu_mul,
           .add = &add,
           .summarize = &summarize,
-          .encode = &encode};
+          .encode = &encode,
+          .decode_keys = &decode_keys,
+          .decode_values = &decode_values};
 }
 
 }  // namespace varve::HWY_NAMESPACE

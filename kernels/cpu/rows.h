@@ -1,5 +1,5 @@
-// Everything that works row by row: norms, rotation, activation, encoding. One table of functions
-// per instruction set; all take a range of rows [begin, end).
+// Everything that works row by row: norms, rotation, activation, encoding, decoding. One table of
+// functions per instruction set; all take a range of rows [begin, end).
 #pragma once
 
 #include <cstddef>
@@ -28,6 +28,11 @@ struct RowKernels {
   PieceSummary (*summarize)(std::span<const float> x);
   /// Rounds `count` values to the dtype (f32, f16 or bf16).
   void (*encode)(DType dtype, const float* from, std::size_t count, void* to);
+  /// Rows first + i of a head as float32, into row i of the matrix, for i in [begin, end).
+  void (*decode_keys)(const SegmentView& from, std::size_t head, std::size_t first, Matrix keys,
+                      std::size_t begin, std::size_t end);
+  void (*decode_values)(const SegmentView& from, std::size_t head, std::size_t first, Matrix values,
+                        std::size_t begin, std::size_t end);
 };
 
 RowKernels row_kernels(std::int64_t target);

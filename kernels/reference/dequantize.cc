@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "kernels/float16.h"
 #include "kernels/gguf_blocks.h"
+#include "kernels/row_groups.h"
 
 namespace varve {
 namespace {
@@ -89,6 +90,13 @@ void decode_halves(const std::byte* row, std::size_t elements, float* out) {
   }
 }
 
+void decode_groups(DType dtype, const std::byte* row, std::size_t elements, float* out) {
+  const auto* blocks = reinterpret_cast<const std::uint8_t*>(row);
+  for (std::size_t j = 0; j < elements; ++j) {
+    out[j] = decode_code(dtype, blocks + j / kRowGroup * group_format(dtype).bytes, j % kRowGroup);
+  }
+}
+
 }  // namespace
 
 void dequantize(DType dtype, const void* data, std::size_t elements, float* out) {
@@ -119,6 +127,10 @@ void dequantize(DType dtype, const void* data, std::size_t elements, float* out)
       return decode_blocks<Q5_K>(dtype, row, elements, out);
     case DType::kQ6_K:
       return decode_blocks<Q6_K>(dtype, row, elements, out);
+    case DType::kInt8:
+    case DType::kInt4:
+    case DType::kInt2:
+      return decode_groups(dtype, row, elements, out);
   }
   VARVE_CHECK(false, "dtype {} has no decoder", static_cast<int>(dtype));
 }

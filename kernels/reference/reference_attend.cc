@@ -4,7 +4,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/partial.h"
-#include "kernels/reference/dequantize.h"
+#include "kernels/reference/read_rows.h"
 #include "kernels/reference/reference_ops.h"
 
 namespace varve {
@@ -20,14 +20,6 @@ struct Query {
 
 bool is_visible(std::int32_t key, std::int32_t query, const std::optional<std::size_t>& window) {
   return key <= query && (!window || static_cast<std::size_t>(std::int64_t{query} - key) < *window);
-}
-
-// Row `row` of one head's keys or values [Hkv, capacity, D].
-void read_row(const SegmentView& s, const void* base, std::size_t head, std::size_t row,
-              std::span<float> out) {
-  const std::size_t bytes = row_bytes(s.dtype, s.head_dim);
-  const auto* at = static_cast<const std::byte*>(base) + (head * s.capacity + row) * bytes;
-  dequantize(s.dtype, at, s.head_dim, out.data());
 }
 
 double dot(std::span<const float> a, std::span<const float> b) {
@@ -51,7 +43,7 @@ class Run {
       if (scores_[i - begin] == kNone) continue;
       const double weight = std::exp(scores_[i - begin] - top);
       total += weight;
-      read_row(segment_, segment_.values, query.kv_head, i, row_);
+      read_value(segment_, query.kv_head, i, row_);
       for (std::size_t d = 0; d < row_.size(); ++d) sum_[d] += weight * row_[d];
     }
     for (std::size_t d = 0; d < row_.size(); ++d) {
@@ -62,10 +54,11 @@ class Run {
 
  private:
   void score(const Query& query, std::size_t begin, std::size_t end) {
+    const auto positions = segment_.positions_of(query.kv_head);
     scores_.assign(end - begin, kNone);
     for (std::size_t i = begin; i < end; ++i) {
-      if (!is_visible(segment_.positions[i], query.position, params_.window)) continue;
-      read_row(segment_, segment_.keys, query.kv_head, i, row_);
+      if (!is_visible(positions[i], query.position, params_.window)) continue;
+      read_key(segment_, query.kv_head, i, row_);
       scores_[i - begin] = dot(query.q, row_) * params_.scale;
     }
   }
@@ -82,8 +75,9 @@ void attend_segment(const Query& query, const SegmentView& segment, const Attend
   Run run(segment, params);
   std::vector<float> out(segment.head_dim);
   float lse = 0;
-  for (std::size_t begin = 0; begin < segment.rows; begin += kAttendRunRows) {
-    const std::size_t end = std::min(begin + kAttendRunRows, segment.rows);
+  const std::size_t rows = segment.rows(query.kv_head);
+  for (std::size_t begin = 0; begin < rows; begin += kAttendRunRows) {
+    const std::size_t end = std::min(begin + kAttendRunRows, rows);
     run.attend(query, begin, end, {out, lse});
     merge_head(out, lse, state);
   }
@@ -97,7 +91,7 @@ void reference_attend(ConstMatrix q, std::span<const std::int32_t> q_positions,
   check_attend(q, q_positions, items, params, state);
   const std::size_t dim = q.cols / params.q_heads;
   for (const AttendItem& item : items) {
-    const std::size_t group = params.q_heads / item.segment.kv_heads;
+    const std::size_t group = params.q_heads / item.segment.kv_heads();
     for (std::size_t t = item.row_begin; t < item.row_begin + item.row_count; ++t) {
       for (std::size_t head = 0; head < params.q_heads; ++head) {
         const Query query{{q.row(t) + head * dim, dim}, q_positions[t], head / group};
@@ -113,22 +107,24 @@ void reference_add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions
                         Matrix mass) {
   check_add_mass(q, q_positions, item, params, lse, mass);
   const SegmentView& segment = item.segment;
-  const std::size_t group = params.q_heads / segment.kv_heads;
+  const std::size_t group = params.q_heads / segment.kv_heads();
   std::vector<float> key(segment.head_dim);
-  for (std::size_t i = 0; i < mass.rows * mass.cols; ++i) {
-    const std::size_t kv_head = i / mass.cols;
-    const std::size_t row = i % mass.cols;
-    float& sum = mass.row(kv_head)[row];
-    read_row(segment, segment.keys, kv_head, row, key);
+  const auto add = [&](std::size_t kv_head, std::size_t row) {
+    read_key(segment, kv_head, row, key);
+    const std::int32_t position = segment.positions_of(kv_head)[row];
     for (std::size_t t = item.row_begin; t < item.row_begin + item.row_count; ++t) {
-      if (!is_visible(segment.positions[row], q_positions[t], params.window)) continue;
+      if (!is_visible(position, q_positions[t], params.window)) continue;
       for (std::size_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
         if (lse.row(t)[head] == kNone) continue;
         const std::span<const float> query(q.row(t) + head * key.size(), key.size());
         const double score = dot(query, key) * params.scale;
+        float& sum = mass.row(mass.rows == params.q_heads ? head : kv_head)[row];
         sum = static_cast<float>(sum + std::exp(score - lse.row(t)[head]));
       }
     }
+  };
+  for (std::size_t kv_head = 0; kv_head < segment.kv_heads(); ++kv_head) {
+    for (std::size_t row = 0; row < segment.rows(kv_head); ++row) add(kv_head, row);
   }
 }
 

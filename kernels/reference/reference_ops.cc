@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "common/error.h"
 #include "kernels/checks.h"
-#include "kernels/float16.h"
 #include "kernels/host_memory.h"
+#include "kernels/host_rows.h"
 #include "kernels/partial.h"
 #include "kernels/reference/dequantize.h"
 
@@ -23,15 +22,6 @@ const float* vector_data(const Weight& weight) {
   return weight ? static_cast<const float*>(weight.view.data) : nullptr;
 }
 
-void encode(DType dtype, const float* from, std::size_t count, void* to) {
-  if (dtype == DType::kF32) return copy_host(to, from, count * sizeof(float));
-  const auto narrow = dtype == DType::kF16 ? f32_to_f16 : f32_to_bf16;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint16_t half = narrow(from[i]);
-    std::memcpy(static_cast<std::byte*>(to) + i * sizeof(half), &half, sizeof(half));
-  }
-}
-
 struct Pair {
   std::size_t first, second;  // offsets inside a head
 };
@@ -39,18 +29,6 @@ struct Pair {
 Pair rotated_pair(RopeLayout layout, std::size_t i, std::size_t rotated) {
   if (layout == RopeLayout::kHalves) return {i, i + rotated / 2};
   return {2 * i, 2 * i + 1};
-}
-
-void rotate_head(float* head, const float* cos_sin, std::size_t rotated, RopeLayout layout) {
-  for (std::size_t i = 0; i < rotated / 2; ++i) {
-    const auto [a, b] = rotated_pair(layout, i, rotated);
-    const double c = cos_sin[i];
-    const double s = cos_sin[rotated / 2 + i];
-    const double x = head[a];
-    const double y = head[b];
-    head[a] = static_cast<float>(x * c - y * s);
-    head[b] = static_cast<float>(x * s + y * c);
-  }
 }
 
 void normalise(const float* x, const float* gain, std::size_t size, double eps, float* y) {
@@ -164,19 +142,7 @@ class ReferenceOps final : public Ops {
 
   void append_rows(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions,
                    const SegmentStore& into, std::size_t at) override {
-    check_append(k, v, positions, into, at);
-    const std::size_t bytes = row_bytes(into.dtype, into.head_dim);
-    for (std::size_t t = 0; t < k.rows; ++t) {
-      into.positions[at + t] = positions[t];
-      for (std::size_t h = 0; h < into.kv_heads; ++h) {
-        const std::size_t offset = (h * into.capacity + at + t) * bytes;
-        const std::size_t column = h * into.head_dim;
-        encode(into.dtype, k.row(t) + column, into.head_dim,
-               static_cast<std::byte*>(into.keys) + offset);
-        encode(into.dtype, v.row(t) + column, into.head_dim,
-               static_cast<std::byte*>(into.values) + offset);
-      }
-    }
+    reference_append_rows(k, v, positions, into, at);
   }
 
   void clear(Partial state) override {
@@ -210,9 +176,37 @@ class ReferenceOps final : public Ops {
       }
     }
   }
+
+  void gather_rows(const SegmentView& from, std::size_t head, std::span<const std::uint32_t> rows,
+                   const SegmentStore& into, std::size_t at) override {
+    gather_host_rows(from, head, rows, into, at);
+  }
+  void decode_rows(const SegmentView& from, std::size_t head, std::size_t begin, Matrix keys,
+                   Matrix values) override {
+    reference_decode_rows(from, head, begin, keys, values);
+  }
+  void encode_rows(const SegmentView& from, const SegmentStore& into) override {
+    reference_encode_rows(from, into);
+  }
+  void rope_keys(const SegmentView& from, ConstMatrix cos_sin, RopeLayout layout,
+                 const SegmentStore& into) override {
+    reference_rope_keys(from, cos_sin, layout, into);
+  }
 };
 
 }  // namespace
+
+void rotate_head(float* head, const float* cos_sin, std::size_t rotated, RopeLayout layout) {
+  for (std::size_t i = 0; i < rotated / 2; ++i) {
+    const auto [a, b] = rotated_pair(layout, i, rotated);
+    const double c = cos_sin[i];
+    const double s = cos_sin[rotated / 2 + i];
+    const double x = head[a];
+    const double y = head[b];
+    head[a] = static_cast<float>(x * c - y * s);
+    head[b] = static_cast<float>(x * s + y * c);
+  }
+}
 
 std::unique_ptr<Ops> make_reference_ops() {
   return std::make_unique<ReferenceOps>();

@@ -35,22 +35,24 @@ class Cache {
       : side_(kKeyHeads * rows * row_bytes(dtype, kHeadDim)),
         buffer_(bench.ops->allocate(2 * side_ + rows * sizeof(std::int32_t))),
         dtype_(dtype),
-        rows_(rows) {
+        heads_(kKeyHeads) {
+    for (std::size_t h = 0; h < kKeyHeads; ++h) {
+      heads_[h] = {static_cast<std::uint32_t>(h * rows), static_cast<std::uint32_t>(rows)};
+    }
     const Activations k(bench, rows, kKeyHeads * kHeadDim);
     const Activations v(bench, rows, kKeyHeads * kHeadDim);
     std::vector<std::int32_t> positions(rows);
     std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first_position));
-    bench.ops->append_rows(k.view(), v.view(), positions,
-                           {dtype, keys(), values(), this->positions(), rows, kKeyHeads, kHeadDim},
-                           0);
+    bench.ops->append_rows(k.view(), v.view(), positions, store(), 0);
   }
 
-  SegmentView view() const {
-    return {dtype_, keys(), values(), positions(), rows_, rows_, kKeyHeads, kHeadDim};
-  }
+  SegmentView view() const { return store().view(); }
   std::size_t bytes() const { return buffer_.bytes(); }
 
  private:
+  SegmentStore store() const {
+    return {dtype_, keys(), values(), positions(), true, heads_, kHeadDim};
+  }
   std::byte* keys() const { return buffer_.as<std::byte>(); }
   std::byte* values() const { return keys() + side_; }
   std::int32_t* positions() const { return reinterpret_cast<std::int32_t*>(keys() + 2 * side_); }
@@ -58,7 +60,7 @@ class Cache {
   std::size_t side_;
   Buffer buffer_;
   DType dtype_;
-  std::size_t rows_;
+  std::vector<HeadRows> heads_;
 };
 
 struct Scene {

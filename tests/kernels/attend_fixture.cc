@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "kernels/float16.h"
 #include "kernels/reference/dequantize.h"
 #include "tests/support/near.h"
 
@@ -28,6 +30,7 @@ struct Asker {
   const float* q;  // [D]
   std::size_t row;
   std::size_t head;
+  std::size_t kv_head;
   std::int32_t position;
 };
 
@@ -42,8 +45,9 @@ std::vector<Key> visible_keys(const Shape& shape, const Asker& asker,
   for (std::size_t n = 0; n < items.size(); ++n) {
     const AttendItem& item = items[n];
     if (asker.row < item.row_begin || asker.row >= item.row_begin + item.row_count) continue;
-    for (std::size_t i = 0; i < item.segment.rows; ++i) {
-      if (!sees(asker.position, item.segment.positions[i], window)) continue;
+    const auto positions = item.segment.positions_of(asker.kv_head);
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      if (!sees(asker.position, positions[i], window)) continue;
       const float* k = decoded[n].keys.data() + i * shape.dim;
       double dot = 0;
       for (std::size_t d = 0; d < shape.dim; ++d) dot += double{asker.q[d]} * k[d];
@@ -81,14 +85,52 @@ double weight_error(const Direct& want, const Shape& shape, std::size_t row, std
   return kEps * (scoring + (keys / 64 + 2) * (2 * q + 4) + keys);
 }
 
+// Number i of a block of an integer format (common/cached_rows.h).
+float number(DType dtype, const std::uint8_t* block, std::size_t i) {
+  const std::size_t codes = dtype == DType::kInt8 ? 1 : (dtype == DType::kInt4 ? 2 : 4);
+  const std::size_t bits = 8 / codes;
+  std::uint16_t scale;
+  std::uint16_t minimum;
+  std::memcpy(&scale, block, 2);
+  std::memcpy(&minimum, block + 2, 2);
+  const unsigned byte = block[4 + i % (32 / codes)];
+  const unsigned code = byte >> (i / (32 / codes) * bits) & ((1U << bits) - 1);
+  return static_cast<float>(double{f16_to_f32(scale)} * code + f16_to_f32(minimum));
+}
+
+// Numbers that lie row after row.
+std::vector<float> decode_rows(const SegmentView& s, const void* base, std::size_t head) {
+  std::vector<float> values(s.rows(head) * s.head_dim);
+  const auto* at =
+      static_cast<const std::uint8_t*>(base) + s.heads[head].begin * row_bytes(s.dtype, s.head_dim);
+  if (!is_grouped(s.dtype)) {
+    dequantize(s.dtype, at, values.size(), values.data());
+    return values;
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint8_t* block = at + i / kRowGroup * row_bytes(s.dtype, kRowGroup);
+    values[i] = number(s.dtype, block, i % kRowGroup);
+  }
+  return values;
+}
+
 }  // namespace
 
-std::vector<float> decode(const SegmentView& s, const void* base, std::size_t head) {
-  std::vector<float> values(s.rows * s.head_dim);
-  const auto* at =
-      static_cast<const std::uint8_t*>(base) + head * s.capacity * row_bytes(s.dtype, s.head_dim);
-  dequantize(s.dtype, at, values.size(), values.data());
-  return values;
+std::vector<float> decode_keys(const SegmentView& s, std::size_t head) {
+  if (!is_grouped(s.dtype)) return decode_rows(s, s.keys, head);
+  const std::size_t block = row_bytes(s.dtype, kRowGroup);
+  std::vector<float> keys(s.rows(head) * s.head_dim);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::size_t row = s.heads[head].begin + i / s.head_dim;
+    const std::size_t at = row / kRowGroup * s.head_dim + i % s.head_dim;
+    keys[i] =
+        number(s.dtype, static_cast<const std::uint8_t*>(s.keys) + at * block, row % kRowGroup);
+  }
+  return keys;
+}
+
+std::vector<float> decode_values(const SegmentView& s, std::size_t head) {
+  return decode_rows(s, s.values, head);
 }
 
 double norm(const float* x, std::size_t size) {
@@ -131,8 +173,7 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
   for (std::size_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
     std::vector<DecodedHead> decoded;
     for (const AttendItem& item : items) {
-      decoded.push_back({decode(item.segment, item.segment.keys, kv_head),
-                         decode(item.segment, item.segment.values, kv_head)});
+      decoded.push_back({decode_keys(item.segment, kv_head), decode_values(item.segment, kv_head)});
       for (const float v : decoded.back().values) {
         direct.values = std::max(direct.values, std::abs(double{v}));
       }
@@ -140,7 +181,7 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
     for (std::size_t i = 0; i < q.rows * group; ++i) {
       const std::size_t row = i / group;
       const std::size_t head = kv_head * group + i % group;
-      const Asker asker{q.row(row) + head * shape.dim, row, head, positions[row]};
+      const Asker asker{q.row(row) + head * shape.dim, row, head, kv_head, positions[row]};
       const auto keys = visible_keys(shape, asker, items, decoded, window, direct);
       direct.lse.row(row)[head] = soften(keys, direct.out.row(row) + head * shape.dim, shape.dim);
     }

@@ -17,8 +17,9 @@ struct Shape {
   AttendParams params(std::optional<std::size_t> window = {}) const;
 };
 
-/// The keys or values (`base`) of one head as float32 [rows * D].
-std::vector<float> decode(const SegmentView& s, const void* base, std::size_t head);
+/// The keys or values of one head as float32 [rows * D], by the definition of its format.
+std::vector<float> decode_keys(const SegmentView& s, std::size_t head);
+std::vector<float> decode_values(const SegmentView& s, std::size_t head);
 double norm(const float* x, std::size_t size);
 bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> window);
 

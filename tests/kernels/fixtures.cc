@@ -127,16 +127,43 @@ Weight vector_weight(Ops& ops, const std::vector<float>& values) {
 
 CachedRows::CachedRows(DType dtype, std::size_t kv_heads, std::size_t head_dim,
                        std::size_t capacity)
-    : dtype_(dtype),
-      kv_heads_(kv_heads),
-      head_dim_(head_dim),
-      capacity_(capacity),
-      keys_(kv_heads * capacity * row_bytes(dtype, head_dim), 0xFF),  // NaN in all three formats
-      values_(keys_.size(), 0xFF),
-      positions_(capacity, -1) {}
+    : CachedRows(dtype, head_dim, std::vector<std::size_t>(kv_heads, capacity)) {
+  shared_positions_ = true;
+  positions_.resize(capacity);
+}
+
+CachedRows::CachedRows(DType dtype, std::size_t head_dim,
+                       const std::vector<std::size_t>& capacities)
+    : dtype_(dtype), head_dim_(head_dim), shared_positions_(false) {
+  std::size_t rows = 0;
+  for (const std::size_t capacity : capacities) {
+    room_.push_back({static_cast<std::uint32_t>(rows), static_cast<std::uint32_t>(capacity)});
+    rows += stored_rows(dtype, capacity);
+  }
+  keys_.assign(key_bytes(dtype, rows, head_dim), 0xFF);  // NaN in all float formats
+  values_.assign(value_bytes(dtype, rows, head_dim), 0xFF);
+  positions_.assign(rows, -1);
+}
+
+std::span<const HeadRows> CachedRows::keep(std::vector<HeadRows> heads) const {
+  views_.push_back(std::move(heads));
+  return views_.back();
+}
 
 SegmentStore CachedRows::store() {
-  return {dtype_, keys_.data(), values_.data(), positions_.data(), capacity_, kv_heads_, head_dim_};
+  return {dtype_, keys_.data(), values_.data(), positions_.data(), shared_positions_,
+          room_,  head_dim_};
+}
+
+SegmentStore CachedRows::store(std::size_t rows) {
+  SegmentStore store = this->store();
+  store.heads = view(rows).heads;
+  return store;
+}
+
+SegmentView CachedRows::view() const {
+  return {dtype_, keys_.data(), values_.data(), positions_.data(), shared_positions_,
+          room_,  head_dim_};
 }
 
 SegmentView CachedRows::view(std::size_t rows) const {
@@ -144,15 +171,15 @@ SegmentView CachedRows::view(std::size_t rows) const {
 }
 
 SegmentView CachedRows::view(std::size_t begin, std::size_t end) const {
-  const std::size_t bytes = begin * row_bytes(dtype_, head_dim_);
-  return {dtype_,
-          keys_.data() + bytes,
-          values_.data() + bytes,
-          positions_.data() + begin,
-          end - begin,
-          capacity_,
-          kv_heads_,
-          head_dim_};
+  std::vector<HeadRows> heads = room_;
+  for (HeadRows& head : heads) {
+    head.begin += static_cast<std::uint32_t>(begin);
+    head.rows = static_cast<std::uint32_t>(end - begin);
+  }
+  SegmentView part = view();
+  part.heads = keep(std::move(heads));
+  if (shared_positions_) part.positions += begin;
+  return part;
 }
 
 State::State(Ops& ops, std::size_t rows, std::size_t heads, std::size_t dim)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -73,25 +74,37 @@ class StoredWeight {
 /// float32 values as a vector weight of one row.
 Weight vector_weight(Ops& ops, const std::vector<float>& values);
 
-/// Rows of one layer's cache in memory of its own, beyond which lies NaN.
+/// Rows of one layer's cache in memory of its own, beyond which lies NaN (of float formats).
 class CachedRows {
  public:
+  /// Heads that all have room for `capacity` rows, and share their positions.
   CachedRows(DType dtype, std::size_t kv_heads, std::size_t head_dim, std::size_t capacity);
+  /// Heads with room for so many rows each, and positions of their own.
+  CachedRows(DType dtype, std::size_t head_dim, const std::vector<std::size_t>& capacities);
 
   SegmentStore store();
-  /// The first `rows` rows.
+  /// The same with `rows` rows in each head.
+  SegmentStore store(std::size_t rows);
+  /// All rows.
+  SegmentView view() const;
+  /// The first `rows` rows of each head.
   SegmentView view(std::size_t rows) const;
-  /// Rows [begin, end) as a segment of their own.
+  /// Rows [begin, end) of each head as a segment of their own.
   SegmentView view(std::size_t begin, std::size_t end) const;
   const std::vector<std::uint8_t>& keys() const { return keys_; }
   const std::vector<std::uint8_t>& values() const { return values_; }
   const std::vector<std::int32_t>& positions() const { return positions_; }
 
  private:
+  std::span<const HeadRows> keep(std::vector<HeadRows> heads) const;
+
   DType dtype_;
-  std::size_t kv_heads_, head_dim_, capacity_;
+  std::size_t head_dim_;
+  bool shared_positions_;
+  std::vector<HeadRows> room_;
   std::vector<std::uint8_t> keys_, values_;
   std::vector<std::int32_t> positions_;
+  mutable std::list<std::vector<HeadRows>> views_;  // what views of less than all refer to
 };
 
 /// State of a fold: out [rows, heads * dim] and lse [rows, heads], cleared.

@@ -260,7 +260,7 @@ class MassInvarianceTest : public InvarianceTest {
 
   /// Chunks are items of one step, or (`sliced`) steps of their own.
   static Rows add(Ops& ops, const Scene& scene, std::size_t chunk, bool sliced) {
-    Rows mass(scene.segment.kv_heads, kKeys);
+    Rows mass(scene.segment.kv_heads(), kKeys);
     in_chunks(kRows, chunk, [&](std::size_t at, std::size_t count) {
       const std::size_t begin = sliced ? at : 0;
       const std::size_t rows = sliced ? count : kRows;

@@ -66,9 +66,10 @@ class MassTest : public testing::TestWithParam<std::string> {
 
   // What nobody cleared: elements in [0, 1).
   Rows some_mass(const AttendItem& item) {
-    Rows mass = Rows::random(item.segment.kv_heads, item.segment.rows, random_, 3);
-    for (std::size_t h = 0; h < item.segment.kv_heads; ++h) {
-      for (std::size_t i = 0; i < item.segment.rows; ++i) mass.row(h)[i] = std::abs(mass.row(h)[i]);
+    Rows mass = Rows::random(item.segment.kv_heads(), item.segment.most_rows(), random_, 3);
+    for (std::size_t i = 0; i < mass.view().rows * mass.view().cols; ++i) {
+      float& element = mass.row(i / mass.view().cols)[i % mass.view().cols];
+      element = std::abs(element);
     }
     return mass;
   }
@@ -79,28 +80,30 @@ class MassTest : public testing::TestWithParam<std::string> {
                    std::optional<std::size_t> window = {}) {
     const SegmentView& s = item.segment;
     Rows mass = some_mass(item);
-    Rows want(s.kv_heads, s.rows);
-    std::vector<double> bounds(s.kv_heads * s.rows);
+    Rows want = mass;
+    const std::size_t width = s.most_rows();
+    std::vector<double> bounds(s.kv_heads() * width);
     const std::size_t group = shape.q_heads / shape.kv_heads;
-    for (std::size_t kv_head = 0; kv_head < s.kv_heads; ++kv_head) {
-      const std::vector<float> keys = decode(s, s.keys, kv_head);
-      for (std::size_t i = 0; i < s.rows; ++i) {
+    for (std::size_t kv_head = 0; kv_head < s.kv_heads(); ++kv_head) {
+      const std::vector<float> keys = decode_keys(s, kv_head);
+      const auto key_positions = s.positions_of(kv_head);
+      for (std::size_t i = 0; i < s.rows(kv_head); ++i) {
         std::vector<Asker> askers;
         for (std::size_t n = 0; n < item.row_count * group; ++n) {
           const std::size_t t = item.row_begin + n / group;
           const std::size_t h = kv_head * group + n % group;
-          if (!sees(positions[t], s.positions[i], window) || lse.row(t)[h] == kNone) continue;
+          if (!sees(positions[t], key_positions[i], window) || lse.row(t)[h] == kNone) continue;
           askers.push_back({q.row(t) + h * shape.dim, lse.row(t)[h]});
         }
         const Sum sum =
             direct_sum(shape, askers, keys.data() + i * shape.dim, mass.row(kv_head)[i]);
         want.row(kv_head)[i] = static_cast<float>(sum.value);
-        bounds[kv_head * s.rows + i] = askers.empty() ? 0 : sum.error;
+        bounds[kv_head * width + i] = askers.empty() ? 0 : sum.error;
       }
     }
     ops_->add_mass(q, positions, item, shape.params(window), lse, mass.view());
     EXPECT_TRUE(near(mass.view(), want.view(),
-                     [&](std::size_t r, std::size_t c) { return bounds[r * s.rows + c]; }));
+                     [&](std::size_t r, std::size_t c) { return bounds[r * width + c]; }));
     EXPECT_TRUE(mass.gaps_intact());
   }
 
@@ -232,10 +235,10 @@ TEST_P(MassTest, TheMassOfARowOverAllSegmentsIsItsHeads) {
     const Direct direct = direct_attention(shape, q.view(), positions, items);
     std::vector<double> totals(2);
     for (const AttendItem& item : items) {
-      Rows mass(2, item.segment.rows);
+      Rows mass(2, item.segment.most_rows());
       ops_->add_mass(q.view(), positions, item, shape.params(), lse.view(), mass.view());
       for (std::size_t h = 0; h < 2; ++h) {
-        for (std::size_t i = 0; i < item.segment.rows; ++i) totals[h] += mass.row(h)[i];
+        for (std::size_t i = 0; i < item.segment.most_rows(); ++i) totals[h] += mass.row(h)[i];
       }
     }
     for (std::size_t h = 0; h < 2; ++h) {
@@ -261,7 +264,7 @@ TEST_P(MassTest, ShapesAreChecked) {
   };
   refuses({0, 2, cache.view(8)}, Rows(1, 4), Rows(2, 8));
   refuses({0, 2, cache.view(8)}, Rows(2, 2), Rows(2, 8));
-  refuses({0, 2, cache.view(8)}, Rows(2, 4), Rows(4, 8));
+  refuses({0, 2, cache.view(8)}, Rows(2, 4), Rows(3, 8));
   refuses({0, 2, cache.view(8)}, Rows(2, 4), Rows(2, 7));
   refuses({1, 2, cache.view(8)}, Rows(2, 4), Rows(2, 8));
 }

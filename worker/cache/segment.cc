@@ -7,15 +7,21 @@ namespace varve {
 
 Segment::Segment(const ModelConfig& model, std::size_t capacity, DType dtype, Ops& ops,
                  Ledger& ledger)
-    : ops_(ops), ledger_(ledger), buffer_(ops.allocate(segment_bytes(model, capacity, dtype))) {
-  const std::size_t side = model.kv_heads * capacity * row_bytes(dtype, model.head_dim);
+    : ops_(ops),
+      ledger_(ledger),
+      buffer_(ops.allocate(segment_bytes(model, capacity, dtype))),
+      heads_(model.kv_heads),
+      capacity_(capacity) {
+  for (std::size_t h = 0; h < heads_.size(); ++h) {
+    heads_[h].begin = static_cast<std::uint32_t>(h * capacity);
+  }
+  const std::size_t side = model.kv_heads * key_bytes(dtype, capacity, model.head_dim);
   auto* base = buffer_.as<std::byte>();
   store_ = {.dtype = dtype,
             .keys = base,
             .values = base + side,
             .positions = reinterpret_cast<std::int32_t*>(base + 2 * side),
-            .capacity = capacity,
-            .kv_heads = model.kv_heads,
+            .heads = heads_,
             .head_dim = model.head_dim};
   ledger_.add(buffer_.bytes());
 }
@@ -26,21 +32,12 @@ Segment::~Segment() {
 
 void Segment::append(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions) {
   VARVE_CHECK(!sealed_, "{} rows for a sealed segment of {}", k.rows, rows_);
-  VARVE_CHECK(rows_ + k.rows <= store_.capacity, "{} rows behind {} in a segment for {}", k.rows,
-              rows_, store_.capacity);
-  ops_.append_rows(k, v, positions, store_, rows_);
+  VARVE_CHECK(rows_ + k.rows <= capacity_, "{} rows behind {} in a segment for {}", k.rows, rows_,
+              capacity_);
+  const std::size_t at = rows_;
   rows_ += k.rows;
-}
-
-SegmentView Segment::view() const {
-  return {.dtype = store_.dtype,
-          .keys = store_.keys,
-          .values = store_.values,
-          .positions = store_.positions,
-          .rows = rows_,
-          .capacity = store_.capacity,
-          .kv_heads = store_.kv_heads,
-          .head_dim = store_.head_dim};
+  for (HeadRows& head : heads_) head.rows = static_cast<std::uint32_t>(rows_);
+  ops_.append_rows(k, v, positions, store_, at);
 }
 
 }  // namespace varve

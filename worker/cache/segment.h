@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "common/model/model_config.h"
 #include "kernels/ops.h"
@@ -24,16 +25,19 @@ class Segment {
   void append(ConstMatrix k, ConstMatrix v, std::span<const std::int32_t> positions);
   void seal() { sealed_ = true; }
 
-  SegmentView view() const;
+  /// Refers to this segment: a view taken earlier shows rows that were appended later.
+  SegmentView view() const { return store_.view(); }
   std::size_t rows() const { return rows_; }
-  std::size_t capacity() const { return store_.capacity; }
+  std::size_t capacity() const { return capacity_; }
   bool sealed() const { return sealed_; }
 
  private:
   Ops& ops_;
   Ledger& ledger_;
-  Buffer buffer_;       // keys [Hkv, capacity, D], values [Hkv, capacity, D], positions [capacity]
-  SegmentStore store_;  // into buffer_
+  Buffer buffer_;  // keys [Hkv, capacity, D], values [Hkv, capacity, D], positions [capacity]
+  std::vector<HeadRows> heads_;  // [Hkv], which views refer to
+  SegmentStore store_;           // into buffer_
+  std::size_t capacity_;
   std::size_t rows_ = 0;
   bool sealed_ = false;
 };
