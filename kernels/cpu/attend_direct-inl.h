@@ -1,5 +1,5 @@
-// A tile of keys for very few queries: decoded in registers and used at once, never stored. The
-// chains of multiply-adds are those of the general path, so the bits are too. Compiled once per
+// When a tile of keys is decoded in registers and used at once, never stored: for very few queries.
+// The chains of multiply-adds are those of the general path, so the bits are too. Compiled once per
 // instruction set.
 #if defined(VARVE_CPU_ATTEND_DIRECT_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef VARVE_CPU_ATTEND_DIRECT_INL_H
@@ -16,7 +16,6 @@
 #define VARVE_ATTEND_DIRECT 1
 #endif
 
-#include "kernels/cpu/attend_run.h"
 #include "kernels/cpu/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -25,103 +24,6 @@ namespace varve::HWY_NAMESPACE {
 inline constexpr std::size_t kDirectQueries = 4;
 /// The head size must be a multiple of this.
 inline constexpr std::size_t kDirectDim = kTransposed > kLanes ? kTransposed : kLanes;
-
-/// weights [R][kTileKeys] = scores of the keys in (at least) `range`. keys [kTileKeys, dim]
-/// encoded, queries [dim][R] scaled.
-template <DType kType, std::size_t R>
-void score_direct(const std::uint8_t* keys, std::size_t dim, const float* queries,
-                  const KeyRange& range, float* weights) {
-  // Two squares of keys at a time give 2 R chains.
-  constexpr std::size_t kSquares = 2;
-  constexpr std::size_t kKeys = kSquares * kTransposed;
-  const TagT d;
-  const std::size_t bytes = dim * kPlainBytes<kType>;
-  for (std::size_t k = range.begin / kKeys * kKeys; k < range.end; k += kKeys) {
-    VecT acc[kSquares][R];
-    VARVE_UNROLL
-    for (std::size_t q = 0; q < kSquares; ++q) {
-      VARVE_UNROLL
-      for (std::size_t r = 0; r < R; ++r) acc[q][r] = hn::Zero(d);
-    }
-    const std::uint8_t* rows = keys + k * bytes;
-    for (std::size_t i = 0; i < dim; i += kTransposed) {
-      prefetch_ahead<kKeys * kTransposed * kPlainBytes<kType>>(rows +
-                                                               i * kKeys * kPlainBytes<kType>);
-      VARVE_UNROLL
-      for (std::size_t q = 0; q < kSquares; ++q) {
-        VecT block[kTransposed];
-        load_transposed<kType, true>(rows + q * kTransposed * bytes + i * kPlainBytes<kType>, bytes,
-                                     kTransposed, block);
-        VARVE_UNROLL
-        for (std::size_t j = 0; j < kTransposed; ++j) {
-          VARVE_UNROLL
-          for (std::size_t r = 0; r < R; ++r) {
-            const VecT query = hn::Set(d, queries[(i + j) * R + r]);
-            acc[q][r] = hn::MulAdd(query, block[j], acc[q][r]);
-          }
-        }
-      }
-    }
-    VARVE_UNROLL
-    for (std::size_t q = 0; q < kSquares; ++q) {
-      VARVE_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-        hn::StoreU(acc[q][r], d, weights + r * kTileKeys + k + q * kTransposed);
-      }
-    }
-  }
-}
-
-/// kVectors vectors of columns of out [R][out_stride] += weights [R][kTileKeys] values.
-template <DType kType, std::size_t R, std::size_t kVectors>
-HWY_INLINE void add_columns(const std::uint8_t* values, std::size_t bytes, const float* weights,
-                            const KeyRange& range, float* out, std::size_t out_stride) {
-  const TagF d;
-  VecF acc[R][kVectors];
-  VARVE_UNROLL
-  for (std::size_t r = 0; r < R; ++r) {
-    VARVE_UNROLL
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      acc[r][v] = hn::LoadU(d, out + r * out_stride + v * kLanes);
-    }
-  }
-  for (std::size_t k = range.begin; k < range.end; ++k) {
-    const std::uint8_t* from = values + k * bytes;
-    prefetch_ahead<kVectors * kLanes * kPlainBytes<kType>>(from);
-    VARVE_UNROLL
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      const VecF value = load_plain<kType>(d, from + v * kLanes * kPlainBytes<kType>);
-      VARVE_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-        acc[r][v] = hn::MulAdd(hn::Set(d, weights[r * kTileKeys + k]), value, acc[r][v]);
-      }
-    }
-  }
-  VARVE_UNROLL
-  for (std::size_t r = 0; r < R; ++r) {
-    VARVE_UNROLL
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      hn::StoreU(acc[r][v], d, out + r * out_stride + v * kLanes);
-    }
-  }
-}
-
-/// out [R][out_stride] += weights [R][kTileKeys] times the values [kTileKeys, dim] in `range`.
-template <DType kType, std::size_t R>
-void add_values_direct(const std::uint8_t* values, std::size_t dim, const float* weights,
-                       const KeyRange& range, float* out, std::size_t out_stride) {
-  constexpr std::size_t kMany = R < 4 ? 4 : 2;
-  const std::size_t bytes = dim * kPlainBytes<kType>;
-  std::size_t i = 0;
-  for (; i + kMany * kLanes <= dim; i += kMany * kLanes) {
-    add_columns<kType, R, kMany>(values + i * kPlainBytes<kType>, bytes, weights, range, out + i,
-                                 out_stride);
-  }
-  for (; i < dim; i += kLanes) {
-    add_columns<kType, R, 1>(values + i * kPlainBytes<kType>, bytes, weights, range, out + i,
-                             out_stride);
-  }
-}
 
 }  // namespace varve::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

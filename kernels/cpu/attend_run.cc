@@ -5,15 +5,16 @@
 #include "hwy/foreach_target.h"
 // Behind foreach_target.h, by Highway's rules.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
 
 #include "kernels/cpu/attend_direct-inl.h"
 #include "kernels/cpu/attend_run.h"
+#include "kernels/cpu/group_rows-inl.h"
 #include "kernels/cpu/micro-inl.h"
-#include "kernels/cpu/transpose-inl.h"
-#include "kernels/reference/dequantize.h"
+#include "kernels/cpu/plain_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace varve::HWY_NAMESPACE {
@@ -95,75 +96,16 @@ KeyRange seen(const RunKeys& keys, std::size_t begin, std::size_t end, const Key
   return all;
 }
 
-// Row `row` of the head's keys or values.
-const std::uint8_t* cached_row(const RunKeys& keys, const void* base, std::size_t row) {
+// Where a head's keys stand from `row` on. In the integer formats, `row` begins a group, or it is
+// the head's end.
+const std::uint8_t* keys_at(const RunKeys& keys, std::size_t row) {
   const SegmentView& s = *keys.segment;
-  const std::size_t bytes = row_bytes(s.dtype, s.head_dim);
-  return static_cast<const std::uint8_t*>(base) + keys.at(row) * bytes;
+  return static_cast<const std::uint8_t*>(s.keys) + key_bytes(s.dtype, keys.at(row), s.head_dim);
 }
 
-// Keys [range) of the tile, transposed to [D][kTileKeys].
-template <DType kType>
-void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
-  const std::size_t dim = keys.segment->head_dim;
-  const std::size_t bytes = dim * kPlainBytes<kType>;
-  const std::uint8_t* rows = cached_row(keys, keys.segment->keys, tile);
-  for (std::size_t k = range.begin / kTransposed * kTransposed; k < range.end; k += kTransposed) {
-    const std::size_t count = std::min(kTransposed, keys.rows() - tile - k);
-    transpose<kType>(rows + k * bytes, bytes, count, dim, s.keys + k, kTileKeys);
-  }
-}
-
-// `count` values, which may be less than a vector at the end.
-template <DType kType>
-HWY_INLINE void decode_flat(const std::uint8_t* from, std::size_t count, float* to) {
-  const TagF d;
-  std::size_t i = 0;
-  for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
-    prefetch_ahead<4 * kLanes * kPlainBytes<kType>>(from + i * kPlainBytes<kType>);
-    VARVE_UNROLL
-    for (std::size_t v = 0; v < 4; ++v) {
-      const std::size_t at = i + v * kLanes;
-      hn::StoreU(load_plain<kType>(d, from + at * kPlainBytes<kType>), d, to + at);
-    }
-  }
-  if (i < count) dequantize(kType, from + i * kPlainBytes<kType>, count - i, to + i);
-}
-
-template <DType kType>
-void decode_values(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
-  const std::size_t dim = keys.segment->head_dim;
-  const std::size_t bytes = dim * kPlainBytes<kType>;
-  const std::size_t rows = range.end - range.begin;
-  const std::uint8_t* from = cached_row(keys, keys.segment->values, tile + range.begin);
-  float* to = s.values + range.begin * s.values_stride;
-  if (s.values_stride == dim) return decode_flat<kType>(from, rows * dim, to);
-  for (std::size_t k = 0; k < rows; ++k, from += bytes, to += s.values_stride) {
-    decode_flat<kType>(from, dim, to);
-    std::fill(to + dim, to + s.values_stride, 0.0F);
-  }
-}
-
-void decode_keys(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
-  switch (keys.segment->dtype) {
-    case DType::kF16:
-      return decode_keys<DType::kF16>(keys, tile, range, s);
-    case DType::kBF16:
-      return decode_keys<DType::kBF16>(keys, tile, range, s);
-    default:
-      return decode_keys<DType::kF32>(keys, tile, range, s);
-  }
-}
-
-void decode_values(const RunKeys& keys, std::size_t tile, const KeyRange& range, const Scratch& s) {
-  switch (keys.segment->dtype) {
-    case DType::kF16:
-      return decode_values<DType::kF16>(keys, tile, range, s);
-    case DType::kBF16:
-      return decode_values<DType::kBF16>(keys, tile, range, s);
-    default:
-      return decode_values<DType::kF32>(keys, tile, range, s);
-  }
+const std::uint8_t* values_at(const RunKeys& keys, std::size_t row) {
+  const SegmentView& s = *keys.segment;
+  return static_cast<const std::uint8_t*>(s.values) + keys.at(row) * row_bytes(s.dtype, s.head_dim);
 }
 
 // A score may pass `top` by this many powers of two before everything is rescaled, so that almost
@@ -182,14 +124,20 @@ void raise_top(const Scratch& s, std::size_t query, float most) {
   s.top[query] = most;
 }
 
-// Asks for the rows of the tile that comes next, into the second cache, while this one is computed.
-void prefetch_tile(const RunKeys& keys, const void* base, std::size_t tile) {
+// Asks for a tile's bytes, into the second cache, while another tile is computed.
+void prefetch_tile(const std::uint8_t* from, const std::uint8_t* end) {
   constexpr std::size_t kLine = 64;
-  const std::size_t rows = keys.rows();
-  if (tile >= rows) return;
-  const std::uint8_t* from = cached_row(keys, base, tile);
-  const std::uint8_t* end = cached_row(keys, base, std::min(tile + kTileKeys, rows));
   for (; from < end; from += kLine) __builtin_prefetch(from, 0, 2);
+}
+
+void prefetch_keys(const RunKeys& keys, std::size_t tile) {
+  if (tile >= keys.rows()) return;
+  prefetch_tile(keys_at(keys, tile), keys_at(keys, std::min(tile + kTileKeys, keys.rows())));
+}
+
+void prefetch_values(const RunKeys& keys, std::size_t tile) {
+  if (tile >= keys.rows()) return;
+  prefetch_tile(values_at(keys, tile), values_at(keys, std::min(tile + kTileKeys, keys.rows())));
 }
 
 // Scores of `part` that are not `visible` become -infinity. Mostly there are none.
@@ -269,53 +217,48 @@ TilePart part_of(const QueryBlock& block, const RunKeys& keys, std::size_t first
   return {first, count, inside(seen(keys, first / block.group, row_end, whole), whole.begin)};
 }
 
+// How attention reads rows of one format; `Rows` is PlainRows or GroupRows of a type.
+struct RowFormat {
+  void (*decode_keys)(const std::uint8_t* keys, std::size_t count, const KeyRange& range,
+                      std::size_t dim, float* out);
+  void (*decode_values)(const std::uint8_t* values, std::size_t rows, std::size_t dim, float* out,
+                        std::size_t stride);
+#if VARVE_ATTEND_DIRECT
+  using FoldDirect = void (*)(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
+                              const KeyRange& range, const Scratch& s);
+  using ScoreDirect = void (*)(const std::uint8_t* keys, std::size_t dim, const float* queries,
+                               const KeyRange& range, float* weights);
+  std::array<FoldDirect, kDirectQueries> fold_direct;    // entry R - 1: R queries
+  std::array<ScoreDirect, kDirectQueries> score_direct;  // likewise
+#endif
+};
+
 #if VARVE_ATTEND_DIRECT
 
-template <DType kType, std::size_t R>
+template <class Rows, std::size_t R>
 void fold_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
                  const KeyRange& range, const Scratch& s) {
   const std::size_t dim = block.head_dim;
-  score_direct<kType, R>(cached_row(keys, keys.segment->keys, tile), dim, s.queries_packed, range,
-                         s.weights);
+  Rows::template score<R>(keys_at(keys, tile), dim, s.queries_packed, range, s.weights);
   for (std::size_t i = 0; i < R; ++i) {
     const KeyRange whole{tile, tile + kTileKeys};
     weigh(s, i, range, inside(intersect(keys.visible[i / block.group], whole), tile));
   }
-  add_values_direct<kType, R>(cached_row(keys, keys.segment->values, tile), dim, s.weights, range,
-                              s.out, s.values_stride);
+  Rows::template add_values<R>(values_at(keys, tile), dim, s.weights, range, s.out,
+                               s.values_stride);
 }
 
-using FoldDirect = void (*)(const QueryBlock&, const RunKeys&, std::size_t, const KeyRange&,
-                            const Scratch&);
-
-template <DType kType, std::size_t... kIndex>
-FoldDirect fold_direct_of(std::size_t queries, std::index_sequence<kIndex...>) {
-  static constexpr FoldDirect kFolds[] = {&fold_direct<kType, kIndex + 1>...};
-  return kFolds[queries - 1];
+template <class Rows, std::size_t... kIndex>
+constexpr RowFormat make_row_format(std::index_sequence<kIndex...>) {
+  return {&Rows::decode_keys,
+          &Rows::decode_values,
+          {&fold_direct<Rows, kIndex + 1>...},
+          {&Rows::template score<kIndex + 1>...}};
 }
 
-FoldDirect fold_direct_of(DType dtype, std::size_t queries) {
-  constexpr std::make_index_sequence<kDirectQueries> kCounts;
-  if (dtype == DType::kF16) return fold_direct_of<DType::kF16>(queries, kCounts);
-  if (dtype == DType::kBF16) return fold_direct_of<DType::kBF16>(queries, kCounts);
-  return fold_direct_of<DType::kF32>(queries, kCounts);
-}
-
-using ScoreDirect = void (*)(const std::uint8_t*, std::size_t, const float*, const KeyRange&,
-                             float*);
-
-template <DType kType, std::size_t... kIndex>
-ScoreDirect score_direct_of(std::size_t queries, std::index_sequence<kIndex...>) {
-  static constexpr ScoreDirect kScores[] = {&score_direct<kType, kIndex + 1>...};
-  return kScores[queries - 1];
-}
-
-ScoreDirect score_direct_of(DType dtype, std::size_t queries) {
-  constexpr std::make_index_sequence<kDirectQueries> kCounts;
-  if (dtype == DType::kF16) return score_direct_of<DType::kF16>(queries, kCounts);
-  if (dtype == DType::kBF16) return score_direct_of<DType::kBF16>(queries, kCounts);
-  return score_direct_of<DType::kF32>(queries, kCounts);
-}
+template <class Rows>
+inline constexpr RowFormat kRowFormat =
+    make_row_format<Rows>(std::make_index_sequence<kDirectQueries>());
 
 // A tile of a decode step: all of its rows exist, and few queries look at it.
 bool is_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile) {
@@ -323,22 +266,51 @@ bool is_direct(const QueryBlock& block, const RunKeys& keys, std::size_t tile) {
          tile + kTileKeys <= keys.rows();
 }
 
+#else
+
+template <class Rows>
+inline constexpr RowFormat kRowFormat = {&Rows::decode_keys, &Rows::decode_values};
+
 #endif  // VARVE_ATTEND_DIRECT
+
+const RowFormat& format_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return kRowFormat<PlainRows<DType::kF16>>;
+    case DType::kBF16:
+      return kRowFormat<PlainRows<DType::kBF16>>;
+    case DType::kInt8:
+      return kRowFormat<GroupRows<DType::kInt8>>;
+    case DType::kInt4:
+      return kRowFormat<GroupRows<DType::kInt4>>;
+    case DType::kInt2:
+      return kRowFormat<GroupRows<DType::kInt2>>;
+    default:
+      return kRowFormat<PlainRows<DType::kF32>>;
+  }
+}
+
+void decode_keys(const RowFormat& format, const RunKeys& keys, std::size_t tile,
+                 const KeyRange& range, const Scratch& s) {
+  format.decode_keys(keys_at(keys, tile), keys.rows() - tile, range, keys.segment->head_dim,
+                     s.keys);
+}
 
 void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, const Scratch& s) {
   const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
   const KeyRange range = seen(keys, 0, block.q.rows, whole);
   if (range.empty()) return;
+  const RowFormat& format = format_of(keys.segment->dtype);
 #if VARVE_ATTEND_DIRECT
   if (is_direct(block, keys, tile)) {
-    const auto fold = fold_direct_of(keys.segment->dtype, block.queries());
-    return fold(block, keys, tile, inside(range, tile), s);
+    return format.fold_direct[block.queries() - 1](block, keys, tile, inside(range, tile), s);
   }
 #endif
-  decode_keys(keys, tile, inside(range, tile), s);
-  decode_values(keys, tile, inside(range, tile), s);
+  decode_keys(format, keys, tile, inside(range, tile), s);
+  format.decode_values(values_at(keys, range.begin), range.end - range.begin, block.head_dim,
+                       s.values + (range.begin - tile) * s.values_stride, s.values_stride);
   // All scores first: the keys stay in the first cache, then the values.
-  prefetch_tile(keys, keys.segment->keys, tile + kTileKeys);
+  prefetch_keys(keys, tile + kTileKeys);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
     const TilePart part = part_of(block, keys, first, whole);
     if (part.range.empty()) continue;
@@ -347,7 +319,7 @@ void fold_tile(const QueryBlock& block, const RunKeys& keys, std::size_t tile, c
       weigh(s, i, part.range, inside(intersect(keys.visible[i / block.group], whole), tile));
     }
   }
-  prefetch_tile(keys, keys.segment->values, tile + kTileKeys);
+  prefetch_values(keys, tile + kTileKeys);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
     const TilePart part = part_of(block, keys, first, whole);
     if (!part.range.empty()) add_values(part, s);
@@ -403,15 +375,16 @@ void add_weights(float* scores, float top, const KeyRange& visible, float* mass)
 void score_tile(const QueryBlock& block, const RunKeys& keys, const KeyRange& whole,
                 const KeyRange& range, const Scratch& s) {
   const std::size_t tile = whole.begin;
+  const RowFormat& format = format_of(keys.segment->dtype);
 #if VARVE_ATTEND_DIRECT
   if (is_direct(block, keys, tile)) {
-    const auto score_keys = score_direct_of(keys.segment->dtype, block.queries());
-    return score_keys(cached_row(keys, keys.segment->keys, tile), block.head_dim, s.queries_packed,
-                      inside(range, tile), s.weights);
+    const auto score_keys = format.score_direct[block.queries() - 1];
+    return score_keys(keys_at(keys, tile), block.head_dim, s.queries_packed, inside(range, tile),
+                      s.weights);
   }
 #endif
-  decode_keys(keys, tile, inside(range, tile), s);
-  prefetch_tile(keys, keys.segment->keys, tile + kTileKeys);
+  decode_keys(format, keys, tile, inside(range, tile), s);
+  prefetch_keys(keys, tile + kTileKeys);
   for (std::size_t first = 0; first < block.queries(); first += kMicroRows) {
     const TilePart part = part_of(block, keys, first, whole);
     if (!part.range.empty()) score(block, part, s);
