@@ -1,6 +1,6 @@
-// Tiles of cached rows in the integer formats: the members of PlainRows (plain_rows-inl.h) for them.
-// A block of keys is one channel of kRowGroup keys, so keys lie transposed already. Compiled once
-// per instruction set.
+// Tiles of cached rows in the integer formats: the members of PlainRows (plain_rows-inl.h) for
+// them. A block of keys is one channel of kRowGroup keys, so keys lie transposed already. Compiled
+// once per instruction set.
 #if defined(VARVE_CPU_GROUP_ROWS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef VARVE_CPU_GROUP_ROWS_INL_H
 #undef VARVE_CPU_GROUP_ROWS_INL_H

@@ -140,8 +140,7 @@ struct PlainRows {
   static void decode_keys(const std::uint8_t* keys, std::size_t count, const KeyRange& range,
                           std::size_t dim, float* out) {
     const std::size_t bytes = dim * kPlainBytes<kType>;
-    for (std::size_t k = range.begin / kTransposed * kTransposed; k < range.end;
-         k += kTransposed) {
+    for (std::size_t k = range.begin / kTransposed * kTransposed; k < range.end; k += kTransposed) {
       transpose<kType>(keys + k * bytes, bytes, std::min(kTransposed, count - k), dim, out + k,
                        kTileKeys);
     }

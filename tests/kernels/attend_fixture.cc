@@ -151,6 +151,13 @@ AttendParams Shape::params(std::optional<std::size_t> window) const {
 
 CachedRows random_cache(Ops& ops, const Shape& shape, std::size_t rows, Random& random,
                         std::int32_t first, std::int32_t step) {
+  if (is_grouped(shape.dtype)) {
+    const Shape exact{shape.q_heads, shape.kv_heads, shape.dim, DType::kF32};
+    const CachedRows source = random_cache(ops, exact, rows, random, first, step);
+    CachedRows cache(shape.dtype, shape.kv_heads, shape.dim, rows + 5);
+    ops.encode_rows(source.view(rows), cache.store(rows));
+    return cache;
+  }
   CachedRows cache(shape.dtype, shape.kv_heads, shape.dim, rows + 5);
   Rows k = Rows::random(rows, shape.kv_heads * shape.dim, random);
   Rows v = Rows::random(rows, shape.kv_heads * shape.dim, random);
@@ -161,6 +168,26 @@ CachedRows random_cache(Ops& ops, const Shape& shape, std::size_t rows, Random& 
     for (std::size_t i = 0; i < shape.kv_heads * shape.dim; ++i) k.row(r)[i] *= 8;
   }
   ops.append_rows(k.view(), v.view(), positions, cache.store(), 0);
+  return cache;
+}
+
+CachedRows ragged_cache(Ops& ops, const Shape& shape, const std::vector<std::size_t>& rows,
+                        Random& random, std::int32_t first) {
+  const DType plain = is_grouped(shape.dtype) ? DType::kF32 : shape.dtype;
+  const std::size_t most = *std::max_element(rows.begin(), rows.end());
+  const Shape all{shape.q_heads, shape.kv_heads, shape.dim, plain};
+  const CachedRows source = random_cache(ops, all, 2 * most, random, first);
+  CachedRows kept(plain, shape.dim, rows);
+  for (std::size_t head = 0; head < rows.size(); ++head) {
+    std::vector<std::uint32_t> picked(rows[head]);
+    for (std::size_t i = 0; i < picked.size(); ++i) {
+      picked[i] = static_cast<std::uint32_t>(2 * i + random.below(2));
+    }
+    ops.gather_rows(source.view(2 * most), head, picked, kept.store(), 0);
+  }
+  if (plain == shape.dtype) return kept;
+  CachedRows cache(shape.dtype, shape.dim, rows);
+  ops.encode_rows(kept.view(), cache.store());
   return cache;
 }
 

@@ -24,9 +24,14 @@ double norm(const float* x, std::size_t size);
 bool sees(std::int64_t query, std::int64_t key, std::optional<std::size_t> window);
 
 /// `rows` random rows in a cache of somewhat more room; positions begin at `first` and advance by
-/// `step`.
+/// `step`. Integer formats are encoded from float32.
 CachedRows random_cache(Ops& ops, const Shape& shape, std::size_t rows, Random& random,
                         std::int32_t first = 0, std::int32_t step = 1);
+
+/// Heads that each keep so many of the same random rows, at positions from `first` on, but not the
+/// same ones.
+CachedRows ragged_cache(Ops& ops, const Shape& shape, const std::vector<std::size_t>& rows,
+                        Random& random, std::int32_t first = 0);
 
 /// One softmax in double over all visible keys of all items, written from the definition.
 struct Direct {

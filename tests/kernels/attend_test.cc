@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <numeric>
+#include <stdexcept>
 #include <tuple>
 
 #include "tests/kernels/attend_fixture.h"
@@ -57,13 +58,81 @@ TEST_P(AttendTest, MatchesDirectSoftmaxForEveryHeadShape) {
 }
 
 TEST_P(AttendTest, MatchesDirectSoftmaxForEveryRowFormatAndLength) {
-  for (const DType dtype : kRowTypes) {
+  for (const DType dtype : kCachedTypes) {
     const Shape shape{2, 1, 32, dtype};
     for (const std::size_t keys : {1, 2, 63, 64, 65, 1023, 1024, 1025, 2100}) {
       expect_prefill(shape, keys, 1);
       expect_prefill(shape, keys, std::min<std::size_t>(keys, 50));
     }
   }
+}
+
+TEST_P(AttendTest, MatchesDirectSoftmaxForEveryHeadShapeOfIntegerRows) {
+  for (const DType dtype : kGroupTypes) {
+    for (const auto& [q_heads, kv_heads] : {std::pair{9, 3}, {4, 2}, {1, 1}, {4, 1}, {8, 1}}) {
+      for (const std::size_t dim : {32, 64, 96, 128}) {
+        const Shape shape{static_cast<std::size_t>(q_heads), static_cast<std::size_t>(kv_heads),
+                          dim, dtype};
+        expect_prefill(shape, 150, 1);
+        expect_prefill(shape, 75, 13);
+      }
+    }
+  }
+}
+
+// Heads of a few rows, of whole runs and of none, each with positions of its own.
+TEST_P(AttendTest, HeadsMayHoldDifferentNumbersOfRows) {
+  const std::vector<std::size_t> rows{70, 0, 1100, 1};
+  for (const DType dtype : kCachedTypes) {
+    const Shape shape{8, 4, 64, dtype};
+    const CachedRows cache = ragged_cache(*ops_, shape, rows, random_, 10);
+    const std::vector<std::int32_t> positions{9, 12, 150, 151, 700, 1900, 2300};
+    const Rows q = Rows::random(positions.size(), 8 * 64, random_);
+    const std::vector<AttendItem> items{{0, positions.size(), cache.view()}};
+    for (const std::optional<std::size_t> window : {std::optional<std::size_t>{}, {100}}) {
+      State got = attend(shape, q.view(), positions, items, window);
+      expect_attention(got, direct_attention(shape, q.view(), positions, items, window), shape);
+      EXPECT_EQ(got.lse.row(6)[2], kNone) << "of the head without rows";
+    }
+  }
+}
+
+TEST_P(AttendTest, OneHeadOfASegmentIsASegment) {
+  const Shape shape{2, 2, 32, DType::kInt8};
+  const CachedRows cache = ragged_cache(*ops_, shape, {40, 90}, random_);
+  const Rows q = Rows::random(3, 2 * 32, random_);
+  State both = attend(shape, q.view(), {100, 150, 200}, {{0, 3, cache.view()}});
+  const ConstMatrix second{q.view().row(0) + 32, 3, 32, q.view().stride};
+  State one = attend({1, 1, 32}, second, {100, 150, 200}, {{0, 3, cache.view().only(1)}});
+  for (std::size_t t = 0; t < 3; ++t) {
+    EXPECT_EQ(one.lse.row(t)[0], both.lse.row(t)[1]);
+    EXPECT_EQ(one.out.row(t)[31], both.out.row(t)[63]);
+  }
+}
+
+TEST_P(AttendTest, SegmentsAreChecked) {
+  const Shape shape{2, 2, 32};
+  const Rows q = Rows::random(1, 2 * 32, random_);
+  const CachedRows cache = random_cache(*ops_, shape, 70, random_);
+  const CachedRows ints = random_cache(*ops_, {2, 2, 32, DType::kInt8}, 70, random_);
+  const auto refuses = [&](const SegmentView& segment) {
+    const std::vector<AttendItem> items{{0, 1, segment}};
+    EXPECT_THROW(attend(shape, q.view(), {70}, items), std::logic_error);
+  };
+  SegmentView view = cache.view(70);
+  view.heads = {};
+  refuses(view);
+  const HeadRows different[] = {{0, 70}, {75, 60}};
+  view.heads = different;
+  refuses(view);  // they share positions
+  view = cache.view(70);
+  view.dtype = DType::kQ8_0;
+  refuses(view);
+  view = cache.view(70);
+  view.head_dim = 16;
+  refuses(view);
+  refuses(ints.view(1, 50));  // not at a group
+  refuses({});
 }
 
 TEST_P(AttendTest, SlidingWindowHidesOldKeys) {

@@ -23,6 +23,10 @@ inline constexpr DType kAllTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, 
                                       DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
                                       DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 inline constexpr DType kRowTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
+inline constexpr DType kGroupTypes[] = {DType::kInt8, DType::kInt4, DType::kInt2};
+/// All formats of cached rows.
+inline constexpr DType kCachedTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,
+                                         DType::kInt8, DType::kInt4, DType::kInt2};
 
 /// Pseudo-random numbers, the same on every machine.
 class Random {

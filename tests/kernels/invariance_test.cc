@@ -218,8 +218,45 @@ TEST_P(AttendInvarianceTest, ThreeQueryHeadsPerKeyHead) {
 TEST_P(AttendInvarianceTest, TwoKeyHeadsAndBfloat16) {
   expect_invariant({2, 2, 24, DType::kBF16}, {});
 }
+TEST_P(AttendInvarianceTest, ThreeQueryHeadsAndInt8) {
+  expect_invariant({3, 1, 64, DType::kInt8}, {});
+}
+TEST_P(AttendInvarianceTest, TwoKeyHeadsAndInt4) {
+  expect_invariant({4, 2, 32, DType::kInt4}, {});
+}
+TEST_P(AttendInvarianceTest, Int2AndASlidingWindow) {
+  expect_invariant({4, 1, 32, DType::kInt2}, 100);
+}
 TEST_P(AttendInvarianceTest, SlidingWindow) {
   expect_invariant({2, 1, 16, DType::kF32}, 100);
+}
+
+TEST_P(AttendInvarianceTest, HeadsWithDifferentNumbersOfRows) {
+  for (const DType dtype : {DType::kF16, DType::kInt4}) {
+    const Shape shape{6, 3, 32, dtype};
+    const CachedRows cache = ragged_cache(*make_ops(GetParam(), 1), shape, {1300, 0, 70}, random_);
+    const std::size_t rows = 110;
+    Rows q = Rows::random(rows, 6 * 32, random_);
+    std::vector<std::int32_t> positions(rows);
+    for (std::size_t t = 0; t < rows; ++t) positions[t] = static_cast<std::int32_t>(23 * t);
+    const auto ask = [&](Ops& ops, std::size_t chunk) {
+      State state(ops, rows, 6, 32);
+      in_chunks(rows, chunk, [&](std::size_t at, std::size_t count) {
+        const AttendItem item{0, count, cache.view()};
+        ops.attend(q.slice(at, count), std::span(positions).subspan(at, count), {&item, 1},
+                   shape.params(), state.slice(at, count));
+      });
+      return state;
+    };
+    State want = ask(*make_ops(GetParam(), 1), rows);
+    for (const auto& ops : teams()) {
+      for (const std::size_t chunk : {110, 40, 7, 1}) {
+        State got = ask(*ops, chunk);
+        EXPECT_TRUE(same_bits(got.out.view(), want.out.view())) << "in chunks of " << chunk;
+        EXPECT_TRUE(same_bits(got.lse.view(), want.lse.view()));
+      }
+    }
+  }
 }
 
 // What keys receive from the rows of a document, in one call and chunk by chunk.
@@ -278,6 +315,15 @@ TEST_P(MassInvarianceTest, ThreeQueryHeadsPerKeyHead) {
 }
 TEST_P(MassInvarianceTest, TwoKeyHeadsAndBfloat16) {
   expect_invariant({2, 2, 24, DType::kBF16}, {});
+}
+TEST_P(MassInvarianceTest, ThreeQueryHeadsAndInt8) {
+  expect_invariant({3, 1, 64, DType::kInt8}, {});
+}
+TEST_P(MassInvarianceTest, TwoKeyHeadsAndInt4) {
+  expect_invariant({4, 2, 32, DType::kInt4}, {});
+}
+TEST_P(MassInvarianceTest, Int2AndASlidingWindow) {
+  expect_invariant({4, 1, 32, DType::kInt2}, 100);
 }
 TEST_P(MassInvarianceTest, SlidingWindow) {
   expect_invariant({2, 1, 64, DType::kF32}, 100);

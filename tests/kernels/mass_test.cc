@@ -134,11 +134,48 @@ TEST_P(MassTest, MatchesTheDefinitionForEveryHeadShape) {
 }
 
 TEST_P(MassTest, MatchesTheDefinitionForEveryRowFormatAndLength) {
-  for (const DType dtype : kRowTypes) {
+  for (const DType dtype : kCachedTypes) {
     const Shape shape{2, 1, 32, dtype};
     for (const std::size_t keys : {1, 2, 63, 64, 65, 255, 256, 257, 1024, 1025}) {
       expect_prefill(shape, keys, 1);
       expect_prefill(shape, keys, std::min<std::size_t>(keys, 50));
+    }
+  }
+}
+
+TEST_P(MassTest, HeadsMayHoldDifferentNumbersOfRows) {
+  for (const DType dtype : kCachedTypes) {
+    const Shape shape{6, 3, 64, dtype};
+    const CachedRows cache = ragged_cache(*ops_, shape, {300, 0, 65}, random_, 10);
+    const std::vector<std::int32_t> positions{9, 12, 100, 101, 400, 700};
+    const Rows q = Rows::random(positions.size(), 6 * 64, random_);
+    const AttendItem item{0, positions.size(), cache.view()};
+    const Rows lse = lse_of(shape, q.view(), positions, {item});
+    expect_mass(shape, q.view(), positions, item, lse.view());
+  }
+}
+
+// The masses of query heads, added up by hand in the order of the law, are those of key heads; one
+// query head for each key head leaves no choice.
+TEST_P(MassTest, AMassOfEveryQueryHeadTakesThemApart) {
+  for (const DType dtype : {DType::kF16, DType::kInt4}) {
+    const Shape shape{6, 2, 32, dtype};
+    const CachedRows cache = ragged_cache(*ops_, shape, {300, 70}, random_);
+    Rows q = Rows::random(40, 6 * 32, random_);
+    const auto positions = counting(560, 40);
+    const AttendItem item{0, 40, cache.view()};
+    Rows lse = lse_of(shape, q.view(), positions, {item});
+    Rows apart(6, 303, 2);
+    ops_->add_mass(q.view(), positions, item, shape.params(), lse.view(), apart.view());
+    EXPECT_TRUE(apart.gaps_intact());
+    for (std::size_t head = 0; head < 6; ++head) {
+      const Shape one{1, 1, 32, dtype};
+      const ConstMatrix queries{q.row(0) + head * 32, 40, 32, q.view().stride};
+      const ConstMatrix its_lse{lse.row(0) + head, 40, 1, lse.view().stride};
+      const AttendItem its_item{0, 40, item.segment.only(head / 3)};
+      Rows alone(1, 303);
+      ops_->add_mass(queries, positions, its_item, one.params(), its_lse, alone.view());
+      EXPECT_TRUE(same_bits(apart.slice(head, 1), alone.view())) << head;
     }
   }
 }
@@ -223,7 +260,7 @@ TEST_P(MassTest, NoRowsAndNoKeysAreFine) {
 
 // A softmax sums to one, so one row gives its key heads what they have query heads.
 TEST_P(MassTest, TheMassOfARowOverAllSegmentsIsItsHeads) {
-  for (const DType dtype : kRowTypes) {
+  for (const DType dtype : kRowTypes) {  // a part of integer rows would begin inside a group
     const Shape shape{6, 2, 80, dtype};
     const CachedRows document = random_cache(*ops_, shape, 1300, random_);
     const CachedRows answer = random_cache(*ops_, shape, 77, random_, 1300);
