@@ -155,11 +155,11 @@ class Ops {
   virtual void decode_rows(const SegmentView& from, std::size_t head, std::size_t begin,
                            Matrix keys, Matrix values) = 0;
   /// Encodes a float segment into an integer format, heads of equally many rows, positions included
-  /// (`into` may have them per head where `from` shares them). With the range of a group of 32
-  /// numbers split into 255, 15 or 3 steps, the minimum rounded down and the step up to float16,
-  /// every number is off by at most half a step (and one float32 rounding); a group that holds one
-  /// float16 number 32 times is exact. A group with a number that float16 cannot hold becomes NaN,
-  /// which a run reports.
+  /// (`into` may have them per head where `from` shares them). The range of a group of 32 numbers is
+  /// split into 255, 15 or 3 steps, the minimum rounded down and the step to the nearest float16
+  /// that keeps every number within half a step (and one float32 rounding). A group of one float16
+  /// number is exact. A group with a number that float16 cannot hold becomes NaN, which a run
+  /// reports.
   virtual void encode_rows(const SegmentView& from, const SegmentStore& into) = 0;
   /// Rotates key i of every head by row i of cos_sin [at least most_rows(), R] and rounds it to the
   /// same float format; heads of `into` have as many rows. In place is allowed. Values and

@@ -24,25 +24,28 @@ std::uint16_t round_down(double value) {
   return f16_to_f32(half) > value ? next_below(half) : half;
 }
 
-std::uint16_t round_up(double value) {
-  return static_cast<std::uint16_t>(round_down(-value) ^ 0x8000U);
-}
-
 struct Header {
   std::uint16_t scale;
   std::uint16_t minimum;
 };
 static_assert(sizeof(Header) == kGroupHeader);
 
-// The minimum lies at or below all numbers and the last code at or above them, so no number is
-// further than half a scale from its code.
+// The scale that brings the last code to `range`, within half a scale: only a subnormal float16 can
+// fail to, and then the next one above does.
+std::uint16_t scale_of(double range, double last) {
+  const std::uint16_t half = f32_to_f16(static_cast<float>(range / last));
+  const bool reaches = f16_to_f32(half) * (last + 0.5) >= range;
+  return reaches ? half : static_cast<std::uint16_t>(half + 1);
+}
+
+// The minimum lies at or below all numbers, so every number has a code within half a scale.
 Header header_of(const float* x, std::size_t bits) {
   const auto [least, most] = std::minmax_element(x, x + kRowGroup);
   const auto fits = [](float value) { return std::abs(value) <= kMostF16; };
   if (!std::all_of(x, x + kRowGroup, fits)) return {0, kNanF16};
   const std::uint16_t minimum = round_down(*least);
   const double range = double{*most} - f16_to_f32(minimum);
-  return {round_up(range / ((1U << bits) - 1)), minimum};
+  return {scale_of(range, (1U << bits) - 1), minimum};
 }
 
 }  // namespace
