@@ -31,37 +31,46 @@ constexpr Case kMassCases[] = {
 // One layer's cache, laid out as a segment of a run.
 class Cache {
  public:
-  Cache(Bench& bench, DType dtype, std::size_t rows, std::size_t first_position)
-      : side_(kKeyHeads * rows * row_bytes(dtype, kHeadDim)),
+  Cache(Bench& bench, DType dtype, std::size_t rows)
+      : side_(kKeyHeads * key_bytes(dtype, rows, kHeadDim)),
         buffer_(bench.ops->allocate(2 * side_ + rows * sizeof(std::int32_t))),
         dtype_(dtype),
         heads_(kKeyHeads) {
     for (std::size_t h = 0; h < kKeyHeads; ++h) {
-      heads_[h] = {static_cast<std::uint32_t>(h * rows), static_cast<std::uint32_t>(rows)};
+      heads_[h] = {static_cast<std::uint32_t>(h * stored_rows(dtype, rows)),
+                   static_cast<std::uint32_t>(rows)};
     }
-    const Activations k(bench, rows, kKeyHeads * kHeadDim);
-    const Activations v(bench, rows, kKeyHeads * kHeadDim);
-    std::vector<std::int32_t> positions(rows);
-    std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first_position));
-    bench.ops->append_rows(k.view(), v.view(), positions, store(), 0);
   }
 
+  SegmentStore store() const {
+    auto* keys = buffer_.as<std::byte>();
+    auto* positions = reinterpret_cast<std::int32_t*>(keys + 2 * side_);
+    return {dtype_, keys, keys + side_, positions, true, heads_, kHeadDim};
+  }
   SegmentView view() const { return store().view(); }
   std::size_t bytes() const { return buffer_.bytes(); }
 
  private:
-  SegmentStore store() const {
-    return {dtype_, keys(), values(), positions(), true, heads_, kHeadDim};
-  }
-  std::byte* keys() const { return buffer_.as<std::byte>(); }
-  std::byte* values() const { return keys() + side_; }
-  std::int32_t* positions() const { return reinterpret_cast<std::int32_t*>(keys() + 2 * side_); }
-
   std::size_t side_;
   Buffer buffer_;
   DType dtype_;
   std::vector<HeadRows> heads_;
 };
+
+Cache random_cache(Bench& bench, DType dtype, std::size_t rows, std::size_t first_position) {
+  Cache cache(bench, dtype, rows);
+  if (is_grouped(dtype)) {
+    bench.ops->encode_rows(random_cache(bench, DType::kF16, rows, first_position).view(),
+                           cache.store());
+    return cache;
+  }
+  const Activations k(bench, rows, kKeyHeads * kHeadDim);
+  const Activations v(bench, rows, kKeyHeads * kHeadDim);
+  std::vector<std::int32_t> positions(rows);
+  std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first_position));
+  bench.ops->append_rows(k.view(), v.view(), positions, cache.store(), 0);
+  return cache;
+}
 
 struct Scene {
   std::vector<Cache> segments;  // cold copies
@@ -70,13 +79,13 @@ struct Scene {
 
 Scene make_scene(Bench& bench, DType dtype, const Case& c) {
   Scene scene;
-  scene.segments.emplace_back(bench, dtype, c.segment_rows, 0);
+  scene.segments.push_back(random_cache(bench, dtype, c.segment_rows, 0));
   const std::size_t copies = cold_copies(scene.segments.front().bytes());
   while (scene.segments.size() < copies) {
-    scene.segments.emplace_back(bench, dtype, c.segment_rows, 0);
+    scene.segments.push_back(random_cache(bench, dtype, c.segment_rows, 0));
   }
   for (std::size_t i = 0; c.questions && i < c.queries; ++i) {
-    scene.answers.emplace_back(bench, dtype, kAnswerRows, c.segment_rows);
+    scene.answers.push_back(random_cache(bench, dtype, kAnswerRows, c.segment_rows));
   }
   return scene;
 }
@@ -164,7 +173,7 @@ void add_attend(Bench& bench) {
       run_case(state, bench, c, last->get(name, [&] { return make_scene(bench, dtype, c); }));
     });
   };
-  for (const DType dtype : test::kRowTypes) {
+  for (const DType dtype : test::kCachedTypes) {
     for (const Case& c : kCases) add_case(dtype, c, run);
     for (const Case& c : kMassCases) add_case(dtype, c, run_mass);
   }

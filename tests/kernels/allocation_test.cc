@@ -108,6 +108,25 @@ TEST_P(AllocationTest, Attention) {
   }
 }
 
+TEST_P(AllocationTest, CachedRows) {
+  const Shape shape{.q_heads = 6, .kv_heads = 2};
+  test::CachedRows cache = random_cache(*ops_, shape, 500, random_);
+  test::CachedRows ints(DType::kInt4, 2, 64, 500);
+  const SegmentView view = cache.view(500);
+  const SegmentStore from = cache.store(500);
+  const SegmentStore into = ints.store();
+  const std::vector<std::uint32_t> rows{3, 4, 77, 499};
+  const Rows angles = Rows::random(500, 64, random_);
+  Rows keys(500, 64);
+  EXPECT_EQ(allocations_of_second([&] {
+              ops_->rope_keys(view, angles.view(), RopeLayout::kHalves, from);
+              ops_->encode_rows(view, into);
+              ops_->decode_rows(into.view(), 1, 0, keys.view(), keys.view());
+              ops_->gather_rows(view, 0, rows, from, 0);
+            }),
+            0U);
+}
+
 TEST_P(AllocationTest, RowwiseVerbs) {
   Rows x = Rows::random(300, 576, random_);
   Rows y = Rows::random(300, 576, random_);
