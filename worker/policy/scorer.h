@@ -1,0 +1,59 @@
+// Which rows of a layer matter: the scorer slot of a cache policy. A scorer is one file and one
+// line of the table in scorer.cc; it computes, the selection decides.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "common/policy/policy_config.h"
+#include "kernels/ops.h"
+#include "worker/policy/observed.h"
+
+namespace varve {
+
+/// What a scorer may look at: some segments of one layer of one sequence, oldest first, heads of
+/// equally many rows, keys as they are attended.
+struct LayerRows {
+  Ops& ops;
+  const ModelConfig& model;
+  AttendParams params;
+  std::span<const SegmentView> segments;
+  const Observed* observed = nullptr;  // what needs_of(scorer) asks for; null where that is nothing
+  std::size_t next_position = 0;       // that the next query will be rotated by
+  std::span<const float> inv_freq{};   // [rope_dims / 2]
+
+  std::size_t rows() const {
+    std::size_t rows = 0;
+    for (const SegmentView& segment : segments) rows += segment.most_rows();
+    return rows;
+  }
+};
+
+class Scorer {
+ public:
+  virtual ~Scorer() = default;
+  /// scores [Hkv, rows.rows()], host floats: larger is to be kept first.
+  virtual void score(const LayerRows& rows, Matrix scores) const = 0;
+};
+
+/// Of the policy's scorer slot, which is not `none`.
+std::unique_ptr<Scorer> make_scorer(const PolicyConfig& policy);
+
+/// Mean attention [Hkv or Hq, rows] that the last `count` observed queries pay to each row, summed
+/// over the query heads of a key head or, with `heads` = Hq, of each query head alone.
+void window_attention(const LayerRows& rows, std::size_t count, Matrix attention);
+
+/// `size` (odd) neighbours around each element; what lies outside counts as 0 in the mean, not at
+/// all in the maximum. In place. O(n size), O(n).
+void pool_mean(std::span<float> scores, std::size_t size);
+void pool_max(std::span<float> scores, std::size_t size);
+
+// The scorers of the table.
+std::unique_ptr<Scorer> make_position_scorer(const PolicyConfig& policy);
+std::unique_ptr<Scorer> make_window_scorer(const PolicyConfig& policy);
+std::unique_ptr<Scorer> make_accumulated_scorer(const PolicyConfig& policy);
+std::unique_ptr<Scorer> make_key_norm_scorer(const PolicyConfig& policy);
+std::unique_ptr<Scorer> make_key_difference_scorer(const PolicyConfig& policy);
+std::unique_ptr<Scorer> make_expected_attention_scorer(const PolicyConfig& policy);
+
+}  // namespace varve
