@@ -1,5 +1,6 @@
 // The attention that all queries so far paid: H2O (arXiv 2306.14048). Early rows have been seen by
 // more queries; `normalise: visible` divides by how many.
+#include <algorithm>
 #include <vector>
 
 #include "common/error.h"
@@ -7,6 +8,22 @@
 
 namespace varve {
 namespace {
+
+// A row at position p has been seen by the queries at p to `newest`, or those within the window.
+void divide_by_visibility(const LayerRows& rows, std::size_t head, float* scores) {
+  std::vector<std::int32_t> positions;
+  std::size_t at = 0;
+  for (const SegmentView& segment : rows.segments) {
+    const std::span<const std::int32_t> held = segment.positions_of(head);
+    positions.resize(held.size());
+    rows.ops.download(positions.data(), held.data(), held.size_bytes());
+    for (const std::int32_t p : positions) {
+      auto queries = static_cast<std::size_t>(rows.observed->newest() - p + 1);
+      if (rows.params.window) queries = std::min(queries, *rows.params.window);
+      scores[at++] /= static_cast<float>(queries);
+    }
+  }
+}
 
 class AccumulatedScorer final : public Scorer {
  public:
@@ -21,24 +38,11 @@ class AccumulatedScorer final : public Scorer {
     for (std::size_t h = 0; h < scores.rows; ++h) {
       rows.ops.download(scores.row(h), mass.row(h), scores.cols * sizeof(float));
       for (std::size_t i = 0; i < scores.cols; ++i) scores.row(h)[i] /= group;
-      if (normalises_) normalise(rows, h, scores.row(h));
+      if (normalises_) divide_by_visibility(rows, h, scores.row(h));
     }
   }
 
  private:
-  static void normalise(const LayerRows& rows, std::size_t head, float* scores) {
-    std::vector<std::int32_t> positions;
-    std::size_t at = 0;
-    for (const SegmentView& segment : rows.segments) {
-      const std::span<const std::int32_t> held = segment.positions_of(head);
-      positions.resize(held.size());
-      rows.ops.download(positions.data(), held.data(), held.size_bytes());
-      for (const std::int32_t p : positions) {
-        scores[at++] /= static_cast<float>(rows.observed->newest() - p + 1);
-      }
-    }
-  }
-
   bool normalises_;
 };
 

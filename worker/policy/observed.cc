@@ -15,6 +15,14 @@ void fetch(Ops& ops, ConstMatrix m, std::vector<float>& host) {
   }
 }
 
+ConstMatrix some_rows(ConstMatrix m, std::size_t begin, std::size_t count) {
+  return {m.row(begin), count, m.cols, m.stride};
+}
+
+ConstMatrix one_row(ConstMatrix m, std::size_t r) {
+  return some_rows(m, r, 1);
+}
+
 // One head of one query as it was before its rotation.
 void turn_back(const float* x, const float* angles, std::size_t dims, std::size_t head_dim,
                RopeLayout layout, double* out) {
@@ -93,12 +101,12 @@ void Observed::observe(const ObservedRows& rows, std::span<const SegmentView> se
 void Observed::keep_queries(const ObservedRows& rows) {
   const std::size_t ring = needs_.last_queries;
   const std::size_t skipped = rows.q.rows - std::min(rows.q.rows, ring);
+  std::vector<float> host;
   for (std::size_t r = skipped; r < rows.q.rows; ++r) {
-    host_.resize(rows.q.cols);
-    ops_.download(host_.data(), rows.q.row(r), rows.q.cols * sizeof(float));
-    ops_.upload(queries_.row(next_), host_.data(), rows.q.cols * sizeof(float));
-    ops_.download(host_.data(), rows.lse.row(r), rows.lse.cols * sizeof(float));
-    ops_.upload(lse_.row(next_), host_.data(), rows.lse.cols * sizeof(float));
+    fetch(ops_, one_row(rows.q, r), host);
+    ops_.upload(queries_.row(next_), host.data(), host.size() * sizeof(float));
+    fetch(ops_, one_row(rows.lse, r), host);
+    ops_.upload(lse_.row(next_), host.data(), host.size() * sizeof(float));
     positions_[next_] = rows.positions[r];
     next_ = (next_ + 1) % ring;
     held_ = std::min(held_ + 1, ring);
@@ -121,22 +129,31 @@ std::vector<Observed::Queries> Observed::last_queries(std::size_t count) const {
   return pieces;
 }
 
+// Row after row into each head's sums, whatever the block that a row comes in. Head after head, as
+// the moments of one fit into a core's own cache.
 void Observed::add_moments(const ObservedRows& rows) {
   VARVE_CHECK(rows.back.rows == rows.q.rows, "{} rows of angles for {}", rows.back.rows,
               rows.q.rows);
-  fetch(ops_, rows.q, host_);
-  fetch(ops_, rows.back, host_back_);
-  std::vector<double> plain(model_.head_dim);
-  for (std::size_t r = 0; r < rows.q.rows; ++r) {
-    if (rows.positions[r] < static_cast<std::int64_t>(skip_)) continue;
-    ++counted_;
+  constexpr std::size_t kBlock = 64;
+  const std::size_t d = model_.head_dim;
+  std::vector<float> q;
+  std::vector<float> back;
+  std::vector<double> plain(d);
+  for (std::size_t begin = 0; begin < rows.q.rows; begin += kBlock) {
+    const std::size_t count = std::min(kBlock, rows.q.rows - begin);
+    fetch(ops_, some_rows(rows.q, begin, count), q);
+    fetch(ops_, some_rows(rows.back, begin, count), back);
     for (std::size_t h = 0; h < model_.q_heads; ++h) {
-      turn_back(host_.data() + r * rows.q.cols + h * model_.head_dim,
-                host_back_.data() + r * rows.back.cols, rows.back.cols, model_.head_dim,
-                model_.rope_layout, plain.data());
-      add_to_moments(h, plain.data());
+      for (std::size_t r = 0; r < count; ++r) {
+        if (!counts(rows.positions[begin + r])) continue;
+        turn_back(q.data() + r * rows.q.cols + h * d, back.data() + r * rows.back.cols,
+                  rows.back.cols, d, model_.rope_layout, plain.data());
+        add_to_moments(h, plain.data());
+      }
     }
   }
+  counted_ += static_cast<std::size_t>(std::count_if(rows.positions.begin(), rows.positions.end(),
+                                                     [this](std::int32_t p) { return counts(p); }));
 }
 
 void Observed::add_to_moments(std::size_t head, const double* q) {
@@ -145,7 +162,7 @@ void Observed::add_to_moments(std::size_t head, const double* q) {
   double* product = products_.data() + head * d * d;
   for (std::size_t i = 0; i < d; ++i) {
     sum[i] += q[i];
-    for (std::size_t j = 0; j < d; ++j) product[i * d + j] += q[i] * q[j];
+    for (std::size_t j = i; j < d; ++j) product[i * d + j] += q[i] * q[j];
   }
 }
 
@@ -160,13 +177,13 @@ std::span<const double> Observed::products(std::size_t head) const {
 
 void Observed::gather(const KeptRows& kept) {
   if (!needs_.mass) return;
-  fetch(ops_, mass_, host_);
+  std::vector<float> row;
   for (std::size_t h = 0; h < mass_.rows; ++h) {
-    float* row = host_.data() + h * mass_.cols;
-    std::size_t at = 0;
-    for (const std::uint32_t from : kept.heads[h]) row[at++] = row[from];
-    std::fill(row + at, row + mass_.cols, 0.0F);
-    ops_.upload(mass_.row(h), row, mass_.cols * sizeof(float));
+    fetch(ops_, one_row(mass_, h), row);
+    auto next = row.begin();
+    for (const std::uint32_t from : kept.heads[h]) *next++ = row[from];
+    std::fill(next, row.end(), 0.0F);
+    ops_.upload(mass_.row(h), row.data(), row.size() * sizeof(float));
   }
 }
 

@@ -52,7 +52,8 @@ class Observed {
   std::int32_t newest() const { return newest_; }
   /// How many queries the moments are of.
   std::size_t counted() const { return counted_; }
-  /// Of query head h before rotation: mean [D] and second moment [D, D] as sums over the queries.
+  /// Of a query head before rotation, added up over those queries: q [D], and q q^T [D, D], whose
+  /// lower triangle is left at 0.
   std::span<const double> sums(std::size_t head) const;
   std::span<const double> products(std::size_t head) const;
 
@@ -60,6 +61,7 @@ class Observed {
   void keep_queries(const ObservedRows& rows);
   void add_moments(const ObservedRows& rows);
   void add_to_moments(std::size_t head, const double* q);
+  bool counts(std::int32_t position) const { return position >= static_cast<std::int64_t>(skip_); }
 
   const ModelConfig& model_;
   ObservedNeeds needs_;
@@ -77,8 +79,6 @@ class Observed {
   std::vector<double> products_;  // [Hq, D, D]
   std::size_t counted_ = 0;
   std::int32_t newest_ = -1;
-  std::vector<float> host_;  // work memory
-  std::vector<float> host_back_;
 };
 
 }  // namespace varve

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <deque>
 #include <limits>
 #include <vector>
 
@@ -7,35 +6,47 @@
 #include "worker/policy/scorer.h"
 
 namespace varve {
+namespace {
 
-void pool_mean(std::span<float> scores, std::size_t size) {
+// Each element becomes `combine` over the `size` around it, `nothing` where they lie outside. Cut
+// into blocks of `size`, what a window covers is the end of one block and the beginning of the next
+// (van Herk's algorithm). A running sum would do as well but for the rounding errors that it leaves
+// where all scores are 0.
+template <class T, class Combine, class Finish>
+void pool(std::span<float> scores, std::size_t size, T nothing, Combine combine, Finish finish) {
   VARVE_CHECK(size % 2 == 1, "a pool of {}", size);
   const std::vector<float> from(scores.begin(), scores.end());
   const std::size_t half = size / 2;
+  const auto padded = [&](std::size_t at) {
+    return at < half || at - half >= from.size() ? nothing : T{from[at - half]};
+  };
+  std::vector<T> ends(size, nothing);  // from here to the end of the block
+  T beginning = nothing;               // of the next block
   for (std::size_t i = 0; i < from.size(); ++i) {
-    // Not a sum that slides along: it would leave rounding errors where all scores are 0.
-    const std::size_t begin = i - std::min(i, half);
-    const std::size_t end = std::min(i + half + 1, from.size());
-    double sum = 0;
-    for (std::size_t j = begin; j < end; ++j) sum += double{from[j]};
-    scores[i] = static_cast<float>(sum / static_cast<double>(size));
+    const std::size_t at = i % size;
+    if (at == 0) {
+      T end = nothing;
+      for (std::size_t j = size; j-- > 0;) ends[j] = end = combine(padded(i + j), end);
+      beginning = nothing;
+    } else {
+      beginning = combine(beginning, padded(i + size - 1));
+    }
+    scores[i] = finish(combine(ends[at], beginning));
   }
 }
 
+}  // namespace
+
+void pool_mean(std::span<float> scores, std::size_t size) {
+  pool(
+      scores, size, 0.0, [](double a, double b) { return a + b; },
+      [&](double sum) { return static_cast<float>(sum / static_cast<double>(size)); });
+}
+
 void pool_max(std::span<float> scores, std::size_t size) {
-  VARVE_CHECK(size % 2 == 1, "a pool of {}", size);
-  const std::vector<float> from(scores.begin(), scores.end());
-  const std::size_t half = size / 2;
-  std::deque<std::size_t> best;  // of the window: each larger than those behind it
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    for (; next < std::min(i + half + 1, from.size()); ++next) {
-      while (!best.empty() && from[best.back()] <= from[next]) best.pop_back();
-      best.push_back(next);
-    }
-    if (best.front() + half < i) best.pop_front();
-    scores[i] = from[best.front()];
-  }
+  pool(
+      scores, size, -std::numeric_limits<float>::infinity(),
+      [](float a, float b) { return std::max(a, b); }, [](float largest) { return largest; });
 }
 
 }  // namespace varve

@@ -1,4 +1,6 @@
 // The newest rows first: with sinks kept, StreamingLLM (arXiv 2309.17453).
+#include <algorithm>
+
 #include "worker/policy/scorer.h"
 
 namespace varve {
@@ -6,12 +8,9 @@ namespace {
 
 class PositionScorer final : public Scorer {
  public:
-  void score(const LayerRows& rows, Matrix scores) const override {
-    const std::size_t n = rows.rows();
-    for (std::size_t h = 0; h < scores.rows; ++h) {
-      // Equal scores are chosen from the end, so there is nothing to compute but "all alike".
-      std::fill_n(scores.row(h), n, 0.0F);
-    }
+  // Equal scores are taken from the end, so there is nothing to compute but "all alike".
+  void score(const LayerRows&, Matrix scores) const override {
+    for (std::size_t h = 0; h < scores.rows; ++h) std::fill_n(scores.row(h), scores.cols, 0.0F);
   }
 };
 

@@ -4,17 +4,11 @@
 #include <cmath>
 
 namespace varve {
-namespace {
-
-constexpr std::size_t kBlockRows = 512;
-
-}  // namespace
 
 RowReader::RowReader(const LayerRows& rows, bool with_values)
     : rows_(rows), with_values_(with_values) {
-  const std::size_t bytes = kBlockRows * rows.model.head_dim * sizeof(float);
-  keys_ = rows.ops.allocate(bytes);
-  if (with_values) values_ = rows.ops.allocate(bytes);
+  host_.resize(kBlockRows * rows.model.head_dim * (with_values ? 2 : 1));
+  buffer_ = rows.ops.allocate(host_.size() * sizeof(float));
 }
 
 void RowReader::read(std::size_t head, const std::function<void(const RowBlock&)>& each) {
@@ -24,19 +18,22 @@ void RowReader::read(std::size_t head, const std::function<void(const RowBlock&)
     const std::size_t held = segment.rows(head);
     for (std::size_t at = 0; at < held; at += kBlockRows) {
       const std::size_t count = std::min(kBlockRows, held - at);
-      const Matrix keys{keys_.as<float>(), count, d, d};
-      const Matrix values{values_.as<float>(), with_values_ ? count : 0, d, d};
+      const std::size_t value_count = with_values_ ? count : 0;
+      const Matrix keys{buffer_.as<float>(), count, d, d};
+      const Matrix values{keys.row(count), value_count, d, d};
       rows_.ops.decode_rows(segment, head, at, keys, values);
-      each({before + at, keys, values});
+      rows_.ops.download(host_.data(), keys.data, (count + value_count) * d * sizeof(float));
+      each({before + at,
+            keys,
+            {host_.data(), count, d, d},
+            {host_.data() + count * d, value_count, d, d}});
     }
     before += held;
   }
 }
 
 double length_of(const float* row, std::size_t size) {
-  double sum = 0;
-  for (std::size_t i = 0; i < size; ++i) sum += double{row[i]} * double{row[i]};
-  return std::sqrt(sum);
+  return std::sqrt(dot(row, row, size));
 }
 
 }  // namespace varve

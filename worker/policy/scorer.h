@@ -39,12 +39,8 @@ class Scorer {
 /// Of the policy's scorer slot, which is not `none`.
 std::unique_ptr<Scorer> make_scorer(const PolicyConfig& policy);
 
-/// Mean attention [Hkv or Hq, rows] that the last `count` observed queries pay to each row, summed
-/// over the query heads of a key head or, with `heads` = Hq, of each query head alone.
-void window_attention(const LayerRows& rows, std::size_t count, Matrix attention);
-
-/// `size` (odd) neighbours around each element; what lies outside counts as 0 in the mean, not at
-/// all in the maximum. In place. O(n size), O(n).
+/// Each element becomes the mean or the maximum of the `size` (odd) around it. What lies outside
+/// counts as 0 in the mean, not at all in the maximum. O(n).
 void pool_mean(std::span<float> scores, std::size_t size);
 void pool_max(std::span<float> scores, std::size_t size);
 

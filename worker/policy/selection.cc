@@ -1,7 +1,9 @@
 #include "worker/policy/selection.h"
 
 #include <algorithm>
-#include <limits>
+#include <bit>
+#include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "common/error.h"
@@ -9,47 +11,92 @@
 namespace varve {
 namespace {
 
-// Better first: the larger score, then the later row. A NaN is worse than all.
-struct Better {
-  std::span<const float> scores;
-  bool operator()(std::uint32_t a, std::uint32_t b) const {
-    const float x = scores[a];
-    const float y = scores[b];
-    if (x > y) return true;
-    if (y > x) return false;
-    const bool x_valid = x == x;
-    const bool y_valid = y == y;
-    return x_valid != y_valid ? x_valid : a > b;
+// Scores in the order of unsigned numbers, a NaN below all of them. Ranks that no score has are for
+// rows that stay whatever theirs is.
+using Rank = std::uint32_t;
+constexpr Rank kFloor = 0xFFFF'FFFE;      // among its head's best
+constexpr Rank kProtected = 0xFFFF'FFFF;  // at the start or the end
+
+Rank rank_of(float score) {
+  if (std::isnan(score)) return 0;
+  const auto bits = std::bit_cast<std::uint32_t>(score + 0.0F);  // the sum makes -0 a 0
+  constexpr std::uint32_t kSign = 0x8000'0000;
+  return (bits & kSign) != 0 ? ~bits : bits | kSign;
+}
+
+std::vector<Rank> rank_all(std::span<const float> scores) {
+  std::vector<Rank> ranks(scores.size());
+  std::transform(scores.begin(), scores.end(), ranks.begin(), rank_of);
+  return ranks;
+}
+
+// Takes every rank above `least`, and of those equal to it all but the first `skipped`.
+struct Cut {
+  Rank least = 0;
+  std::size_t skipped = 0;
+
+  bool takes(Rank rank) {
+    if (rank != least) return rank > least;
+    if (skipped == 0) return true;
+    --skipped;
+    return false;
   }
 };
 
-// A copy of the layer's scores in which protected rows beat all others.
-std::vector<float> protect(ConstMatrix scores, const Keep& keep) {
-  constexpr float kAlways = std::numeric_limits<float>::infinity();
-  std::vector<float> guarded(scores.rows * scores.cols);
-  for (std::size_t h = 0; h < scores.rows; ++h) {
-    float* row = guarded.data() + h * scores.cols;
-    std::copy_n(scores.row(h), scores.cols, row);
-    std::fill_n(row, std::min(keep.first, scores.cols), kAlways);
-    std::fill_n(row + scores.cols - std::min(keep.last, scores.cols),
-                std::min(keep.last, scores.cols), kAlways);
-  }
-  return guarded;
+// By which `count` of more ranks than that are taken.
+Cut cut_at(std::vector<Rank> ranks, std::size_t count) {
+  const auto behind = ranks.begin() + static_cast<std::ptrdiff_t>(count);
+  if (count == 0) return {kProtected, ranks.size()};
+  std::nth_element(ranks.begin(), behind - 1, ranks.end(), std::greater<>());
+  const Rank least = *(behind - 1);
+  return {least, static_cast<std::size_t>(std::count(behind, ranks.end(), least))};
 }
 
-// Ada-KV: each head's best `floor` rows beat everything; the rest is one list over all heads.
-KeptRows select_over_heads(std::vector<float> guarded, std::size_t heads, std::size_t rows,
-                           std::size_t floor, std::size_t total) {
+std::vector<std::uint32_t> top_ranks(std::span<const Rank> ranks, std::size_t count) {
+  std::vector<std::uint32_t> rows(std::min(count, ranks.size()));
+  if (count >= ranks.size()) {
+    std::iota(rows.begin(), rows.end(), 0U);
+    return rows;
+  }
+  Cut cut = cut_at({ranks.begin(), ranks.end()}, count);
+  auto next = rows.begin();
+  for (std::uint32_t row = 0; row < ranks.size(); ++row) {
+    if (cut.takes(ranks[row])) *next++ = row;
+  }
+  return rows;
+}
+
+// [heads, rows], with protected rows.
+std::vector<Rank> rank_layer(ConstMatrix scores, const Keep& keep) {
+  const std::size_t rows = scores.cols;
+  std::vector<Rank> ranks(scores.rows * rows);
+  for (std::size_t h = 0; h < scores.rows; ++h) {
+    Rank* head = ranks.data() + h * rows;
+    std::transform(scores.row(h), scores.row(h) + rows, head, rank_of);
+    std::fill_n(head, std::min(keep.first, rows), kProtected);
+    std::fill_n(head + rows - std::min(keep.last, rows), std::min(keep.last, rows), kProtected);
+  }
+  return ranks;
+}
+
+// Ada-KV: each head's best `floor` rows, and the best of what is left of all heads. Equal ones are
+// taken by row, so that no head gains from being the last.
+KeptRows select_over_heads(std::vector<Rank> ranks, std::size_t heads, std::size_t floor,
+                           std::size_t total) {
+  const std::size_t rows = ranks.size() / heads;
   for (std::size_t h = 0; h < heads; ++h) {
-    const std::span<float> head(guarded.data() + h * rows, rows);
-    for (const std::uint32_t row : top_rows(head, floor)) {
-      head[row] = std::numeric_limits<float>::infinity();
+    Rank* head = ranks.data() + h * rows;
+    for (const std::uint32_t row : top_ranks({head, rows}, floor)) {
+      head[row] = std::max(head[row], kFloor);
     }
   }
   KeptRows kept;
   kept.heads.resize(heads);
-  for (const std::uint32_t at : top_rows(guarded, total)) {
-    kept.heads[at / rows].push_back(static_cast<std::uint32_t>(at % rows));
+  Cut cut = total < ranks.size() ? cut_at(ranks, total) : Cut{};
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    for (std::size_t h = 0; h < heads; ++h) {
+      if (cut.takes(ranks[h * rows + row])) kept.heads[h].push_back(row);
+    }
   }
   return kept;
 }
@@ -57,31 +104,23 @@ KeptRows select_over_heads(std::vector<float> guarded, std::size_t heads, std::s
 }  // namespace
 
 std::vector<std::uint32_t> top_rows(std::span<const float> scores, std::size_t count) {
-  std::vector<std::uint32_t> rows(scores.size());
-  std::iota(rows.begin(), rows.end(), 0U);
-  if (count >= rows.size()) return rows;
-  const auto cut = rows.begin() + static_cast<std::ptrdiff_t>(count);
-  std::nth_element(rows.begin(), cut, rows.end(), Better{scores});
-  rows.erase(cut, rows.end());
-  std::sort(rows.begin(), rows.end());
-  return rows;
+  return top_ranks(rank_all(scores), count);
 }
 
 KeptRows select_rows(const Component& allocation, ConstMatrix scores, const Keep& keep) {
   VARVE_CHECK(keep.first + keep.last <= keep.budget || keep.budget >= scores.cols,
               "{} + {} protected rows, budget {}", keep.first, keep.last, keep.budget);
-  const std::vector<float> guarded = protect(scores, keep);
+  const std::size_t rows = scores.cols;
+  std::vector<Rank> ranks = rank_layer(scores, keep);
   if (allocation.name == "per_head") {
-    const auto floor =
-        static_cast<std::size_t>(allocation.get("floor") * static_cast<double>(keep.budget));
-    const std::size_t least = std::max({floor, keep.first + keep.last, std::size_t{1}});
-    return select_over_heads(guarded, scores.rows, scores.cols, std::min(least, keep.budget),
+    const double share = allocation.get("floor") * static_cast<double>(keep.budget);
+    const std::size_t floor = std::max<std::size_t>(static_cast<std::size_t>(share), 1);
+    return select_over_heads(std::move(ranks), scores.rows, std::min(floor, keep.budget),
                              keep.budget * scores.rows);
   }
   KeptRows kept;
   for (std::size_t h = 0; h < scores.rows; ++h) {
-    kept.heads.push_back(
-        top_rows(std::span(guarded).subspan(h * scores.cols, scores.cols), keep.budget));
+    kept.heads.push_back(top_ranks(std::span(ranks).subspan(h * rows, rows), keep.budget));
   }
   return kept;
 }

@@ -11,7 +11,8 @@ namespace varve {
 /// count neither as rows nor as attention.
 float uncertainty(const LayerRows& rows, const PolicyConfig& policy);
 
-/// The least number of the largest of these that add up to at least `share` of their sum.
+/// The least number of the largest of these that add up to at least `share` of their sum; none is
+/// negative. O(n).
 std::size_t count_to_mass(std::span<const float> probabilities, double share);
 
 }  // namespace varve

@@ -2,27 +2,39 @@
 // choice for all heads TOVA (arXiv 2401.06104).
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "common/error.h"
 #include "worker/policy/scorer.h"
+#include "worker/policy/window_attention.h"
 
 namespace varve {
 namespace {
 
-// Rows at the end of the region that are themselves in the window.
-std::size_t rows_in_window(const LayerRows& rows, std::int32_t oldest) {
+// How many rows at the end of the region stand at `oldest` or later, of queries up to `newest`.
+std::size_t rows_from(const LayerRows& rows, std::int32_t oldest, std::int32_t newest) {
+  const auto most = static_cast<std::size_t>(newest - oldest) + 1;
   std::size_t count = 0;
+  std::vector<std::int32_t> positions;
   for (auto segment = rows.segments.rbegin(); segment != rows.segments.rend(); ++segment) {
     const std::span<const std::int32_t> held = segment->positions_of(0);
-    std::vector<std::int32_t> positions(held.size());
-    rows.ops.download(positions.data(), held.data(), held.size_bytes());
+    const std::span<const std::int32_t> tail = held.last(std::min(held.size(), most));
+    positions.resize(tail.size());
+    rows.ops.download(positions.data(), tail.data(), tail.size_bytes());
     const auto first = std::lower_bound(positions.begin(), positions.end(), oldest);
     count += static_cast<std::size_t>(positions.end() - first);
     if (first != positions.begin()) break;
   }
   return count;
+}
+
+void share_between_heads(Matrix scores) {
+  for (std::size_t i = 0; i < scores.cols; ++i) {
+    double sum = 0;
+    for (std::size_t h = 0; h < scores.rows; ++h) sum += double{scores.row(h)[i]};
+    const auto mean = static_cast<float>(sum / static_cast<double>(scores.rows));
+    for (std::size_t h = 0; h < scores.rows; ++h) scores.row(h)[i] = mean;
+  }
 }
 
 class WindowScorer final : public Scorer {
@@ -36,8 +48,9 @@ class WindowScorer final : public Scorer {
   void score(const LayerRows& rows, Matrix scores) const override {
     window_attention(rows, window_, scores);
     if (all_heads_) share_between_heads(scores);
-    const std::int32_t oldest = rows.observed->last_queries(window_).front().positions.front();
-    const std::size_t inside = rows_in_window(rows, oldest);
+    const std::vector<Observed::Queries> queries = rows.observed->last_queries(window_);
+    const std::size_t inside =
+        rows_from(rows, queries.front().positions.front(), queries.back().positions.back());
     for (std::size_t h = 0; h < scores.rows; ++h) {
       const std::span<float> row(scores.row(h), scores.cols);
       // What the window's rows receive is no measure of them: fewer queries see each. They stay.
@@ -53,15 +66,6 @@ class WindowScorer final : public Scorer {
   }
 
  private:
-  static void share_between_heads(Matrix scores) {
-    for (std::size_t i = 0; i < scores.cols; ++i) {
-      double sum = 0;
-      for (std::size_t h = 0; h < scores.rows; ++h) sum += double{scores.row(h)[i]};
-      const auto mean = static_cast<float>(sum / static_cast<double>(scores.rows));
-      for (std::size_t h = 0; h < scores.rows; ++h) scores.row(h)[i] = mean;
-    }
-  }
-
   std::size_t window_;
   std::size_t kernel_;
   bool takes_maximum_;
@@ -69,36 +73,6 @@ class WindowScorer final : public Scorer {
 };
 
 }  // namespace
-
-void window_attention(const LayerRows& rows, std::size_t count, Matrix attention) {
-  const std::size_t n = rows.rows();
-  VARVE_CHECK(rows.observed != nullptr && attention.cols == n, "attention of {} rows for {}",
-              attention.cols, n);
-  const std::vector<Observed::Queries> queries = rows.observed->last_queries(count);
-  VARVE_CHECK(!queries.empty(), "no query was observed, {} are wanted", count);
-  std::fill_n(attention.data, attention.rows * attention.stride, 0.0F);
-  const std::size_t bytes = attention.rows * n * sizeof(float);
-  const Buffer work = rows.ops.allocate(bytes);
-  rows.ops.upload(work.data(), attention.data, bytes);
-  const Matrix mass{work.as<float>(), attention.rows, n, n};
-  std::size_t seen = 0;
-  for (const Observed::Queries& piece : queries) {
-    seen += piece.q.rows;
-    std::size_t before = 0;
-    for (const SegmentView& segment : rows.segments) {
-      const Matrix part{mass.data + before, mass.rows, segment.most_rows(), mass.stride};
-      rows.ops.add_mass(piece.q, piece.positions, {0, piece.q.rows, segment}, rows.params,
-                        piece.lse, part);
-      before += segment.most_rows();
-    }
-  }
-  rows.ops.download(attention.data, work.data(), bytes);
-  // Key heads hold the sums of their query heads.
-  const std::size_t sums = seen * rows.params.q_heads / attention.rows;
-  for (std::size_t i = 0; i < attention.rows * n; ++i) {
-    attention.data[i] /= static_cast<float>(sums);
-  }
-}
 
 std::unique_ptr<Scorer> make_window_scorer(const PolicyConfig& policy) {
   return std::make_unique<WindowScorer>(policy.scorer);
