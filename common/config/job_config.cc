@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "common/config/document_fields.h"
-#include "common/config/policy_table.h"
+#include "common/config/policy_fields.h"
 #include "common/config/questions.h"
 #include "common/config/reader.h"
 #include "common/error.h"
@@ -83,11 +83,10 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
   });
 }
 
-void read_cache(const ConfigNode& node, JobConfig& job) {
+void read_cache(const ConfigNode& node, bool check_files, JobConfig& job) {
   node.read_map([&](ConfigMap& map) {
-    std::vector<std::string_view> names;
-    for (const PolicyInfo& policy : policies()) names.push_back(policy.name);
-    if (const auto index = map.at("policy").read_name(names)) job.policy = names[*index];
+    const ConfigNode policy = map.at("policy");
+    read_policy(policy, map.at("budget"), check_files, job.policy);
     map.at("dtype").read(job.kv_dtype, kCacheTypes);
   });
 }
@@ -122,7 +121,7 @@ JobConfig read_fields(const ConfigDocument& document, const std::filesystem::pat
     map.at("prefill").read_map([&](ConfigMap& m) { m.at("chunk").read(job.chunk, 1, 65536); });
     map.at("decode").read_map(
         [&](ConfigMap& m) { m.at("parallel").read_or_auto(job.parallel, 1, 4096); });
-    read_cache(map.at("cache"), job);
+    read_cache(map.at("cache"), options.check_files, job);
     read_output(map.at("output"), job);
   });
   return job;

@@ -13,7 +13,8 @@
 //   sampling: {temperature: 0, top_k: 0, top_p: 1, min_p: 0, max_tokens: 128, seed: 0, stop: []}
 //   prefill: {chunk: 512}             # rows of a step
 //   decode: {parallel: auto}          # questions that decode at the same time
-//   cache: {policy: full, dtype: f16} # f16, bf16, f32
+//   cache: {policy: full, dtype: f16} # f16, bf16, f32; policy: see policy_fields.h
+//                                     # {policy: snapkv, budget: 20%}: or 512 (tokens), 64MiB
 //   output: {dir: out, overwrite: true}
 // clang-format on
 //
@@ -30,6 +31,7 @@
 
 #include "common/config/problems.h"
 #include "common/dtype.h"
+#include "common/policy/policy_config.h"
 
 namespace varve {
 
@@ -73,7 +75,7 @@ struct JobConfig {
   SamplingConfig sampling;
   std::uint32_t chunk = 512;              // prefill.chunk, 1..65536
   std::optional<std::uint32_t> parallel;  // decode.parallel, 1..4096; nothing is auto
-  std::string policy = "full";            // cache.policy, a name of policy_table.h
+  PolicyConfig policy;                    // cache.policy and cache.budget
   DType kv_dtype = DType::kF16;           // cache.dtype
   std::filesystem::path output_dir = "out";
   bool overwrite = true;  // output.overwrite: results that are there already may be replaced

@@ -214,6 +214,17 @@ std::vector<ConfigNode> ConfigNode::read_list() const {
   return items;
 }
 
+std::vector<std::string_view> ConfigNode::keys() const {
+  std::vector<std::string_view> keys;
+  if (!is_map()) return keys;
+  for (const YamlEntry& entry : node_->entries) keys.push_back(entry.key);
+  return keys;
+}
+
+ConfigNode ConfigNode::child(std::string_view key) const {
+  return {is_map() ? node_->find(key) : nullptr, join_path(path_, key), problems_};
+}
+
 ConfigNode ConfigMap::at(std::string_view key) {
   known_.push_back(key);
   return {node_.node_->find(key), join_path(node_.path_, key), node_.problems_};

@@ -56,6 +56,7 @@ class ConfigNode {
   /// The folder that a relative path written here starts from.
   std::filesystem::path base() const;
   void problem(std::string_view text) const;
+  Problems& problems() const { return *problems_; }
 
   bool read(bool& out) const;
   /// Any single value: `id: 7` is the text "7".
@@ -110,6 +111,10 @@ class ConfigNode {
   /// The items of a list, or none.
   std::vector<ConfigNode> read_list() const;
   bool is_auto() const;
+  /// Of a map, in the order of the file; none otherwise.
+  std::vector<std::string_view> keys() const;
+  /// The value of a map's key, absent if it is not there. Does not make the key a known one.
+  ConfigNode child(std::string_view key) const;
 
  private:
   friend class ConfigMap;

@@ -35,6 +35,41 @@ ordered_json document_json(const DocumentConfig& document) {
   return out;
 }
 
+ordered_json component_json(const Component& component) {
+  ordered_json params = ordered_json::object();
+  const std::span<const ParamSpec> specs = find_component(component.name)->params;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const double value = component.values[i];
+    ordered_json& out = params[std::string(specs[i].name)];
+    if (!specs[i].choices.empty()) {
+      out = component.choice(specs[i].name);
+    } else if (specs[i].integer) {
+      out = static_cast<std::uint64_t>(value);
+    } else {
+      out = value;
+    }
+  }
+  return params.empty() ? ordered_json(component.name) : ordered_json{{component.name, params}};
+}
+
+// As a job file would say it: every slot, whatever the preset has.
+ordered_json policy_json(const PolicyConfig& policy) {
+  ordered_json out = {{"preset", policy.preset}};
+  for (const Slot slot : slots()) {
+    out[std::string(name_of(slot))] = component_json(policy.slot(slot));
+  }
+  out["keep"] = {{"first", policy.keep_first}, {"last", to_string(policy.keep_last)}};
+  out["positions"] = policy.positions == Positions::kCompact ? "compact" : "original";
+  return out;
+}
+
+ordered_json cache_json(const JobConfig& job) {
+  ordered_json out = {{"policy", policy_json(job.policy)}};
+  if (job.policy.budget.kind != Budget::Kind::kAll) out["budget"] = to_string(job.policy.budget);
+  out["dtype"] = dtype_info(job.kv_dtype).name;
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const JobConfig& job) {
@@ -59,7 +94,7 @@ std::string to_json(const JobConfig& job) {
         {"stop", s.stop}}},
       {"prefill", {{"chunk", job.chunk}}},
       {"decode", {{"parallel", or_auto(job.parallel)}}},
-      {"cache", {{"policy", job.policy}, {"dtype", dtype_info(job.kv_dtype).name}}},
+      {"cache", cache_json(job)},
       {"output", {{"dir", job.output_dir.string()}, {"overwrite", job.overwrite}}},
   };
   return print(out);

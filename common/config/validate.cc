@@ -16,13 +16,17 @@ Overrides split_overrides(std::span<const std::string> overrides) {
 
 std::vector<std::string> validate_files(const std::filesystem::path& job,
                                         const std::optional<std::filesystem::path>& cluster,
-                                        const Overrides& overrides) {
+                                        const Overrides& overrides, const ModelCheck& check) {
   Problems problems;
-  read_job(job, {overrides.job, true}, problems);
-  if (cluster) {
-    read_cluster(*cluster, {overrides.cluster, true}, problems);
-  } else {
-    read_cluster_text("cluster defaults", "{}", {overrides.cluster, true}, problems);
+  const JobConfig read = read_job(job, {overrides.job, true}, problems);
+  const ReadOptions options{overrides.cluster, true};
+  const ClusterConfig machines =
+      cluster ? read_cluster(*cluster, options, problems)
+              : read_cluster_text("cluster defaults", "{}", options, problems);
+  if (check && !read.model.empty()) {
+    for (const Contradiction& c : check(read, machines)) {
+      problems.add({job.string(), 0, 0}, "cache." + c.path, c.text);
+    }
   }
   return problems.lines();
 }

@@ -1,22 +1,14 @@
 #include "common/plan/footprint.h"
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
+
+#include "common/plan/cache_plan.h"
 
 namespace varve {
 namespace {
 
 constexpr std::size_t kFloat = sizeof(float);
-
-std::size_t kv_peak(const ModelConfig& model, LayerRange layers, const JobShape& job) {
-  std::size_t bytes = segment_bytes(model, job.prefix_rows, job.kv_dtype);
-  std::vector<std::size_t> rows = job.question_rows;
-  std::sort(rows.begin(), rows.end(), std::greater<>());
-  rows.resize(std::min(rows.size(), job.parallel));
-  for (std::size_t own : rows) bytes += segment_bytes(model, own, job.kv_dtype);
-  return bytes * layers.count();
-}
 
 std::size_t stage_weights(const ModelConfig& model, const WeightBytes& weights, LayerRange layers) {
   const auto first = weights.layer.begin();
@@ -53,15 +45,20 @@ std::size_t boundary_bytes(const ModelConfig& model, std::size_t rows) {
 }
 
 Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerRange layers,
-                    const JobShape& job) {
+                    const JobShape& job, const CachePlan& caches) {
   const bool last = layers.end == model.layers;
   Footprint bytes;
   bytes.weights = stage_weights(model, weights, layers);
-  bytes.kv = kv_peak(model, layers, job);
+  bytes.kv = caches.peak(layers);
   bytes.workspace =
       workspace_bytes(model, job.chunk, std::min(job.chunk, job.parallel), last).total();
   bytes.channel = last ? 0 : job.in_flight * boundary_bytes(model, job.chunk);
   return bytes;
+}
+
+Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerRange layers,
+                    const JobShape& job) {
+  return footprint(model, weights, layers, job, CachePlan(model, job));
 }
 
 }  // namespace varve

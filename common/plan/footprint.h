@@ -7,6 +7,8 @@
 
 #include "common/dtype.h"
 #include "common/model/model_config.h"
+#include "common/policy/policy_config.h"
+#include "common/policy/sequence_rows.h"
 
 namespace varve {
 
@@ -28,12 +30,13 @@ struct WeightBytes {
 
 /// What a job asks of the caches: counts of rows, known before it starts.
 struct JobShape {
-  std::size_t prefix_rows = 0;             // the document and what stands before it
-  std::vector<std::size_t> question_rows;  // own rows of each question: its tokens + its answer's
-  std::size_t parallel = 1;                // questions that hold rows at the same time
-  std::size_t chunk = 512;                 // most rows of a step
-  std::size_t in_flight = 2;               // most activations under way on a boundary
+  std::size_t prefix_rows = 0;     // the document and what stands before it
+  std::vector<OwnRows> questions;  // own rows of each
+  std::size_t parallel = 1;        // questions that hold rows at the same time
+  std::size_t chunk = 512;         // most rows of a step
+  std::size_t in_flight = 2;       // most activations under way on a boundary
   DType kv_dtype = DType::kF16;
+  PolicyConfig policy{};
 };
 
 /// One layer's segment of `rows` rows: keys and values [Hkv, rows, D] and positions [rows].
@@ -58,12 +61,17 @@ std::size_t boundary_bytes(const ModelConfig& model, std::size_t rows);
 
 struct Footprint {
   std::size_t weights = 0;  // mapped from the file, in stored format
-  std::size_t kv = 0;       // at its peak: prefix and `parallel` questions, the largest ones
+  std::size_t kv = 0;       // at its peak (cache_plan.h)
   std::size_t workspace = 0;
   std::size_t channel = 0;  // activations waiting to be sent: in_flight buffers, unless last
   std::size_t total() const { return weights + kv + workspace + channel; }
 };
 
+class CachePlan;
+
+/// `caches` is the job's CachePlan, which is the same for all ranges of layers.
+Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerRange layers,
+                    const JobShape& job, const CachePlan& caches);
 Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerRange layers,
                     const JobShape& job);
 

@@ -19,7 +19,7 @@ inline std::size_t answer_limit(std::size_t prefix, std::size_t tokens, std::siz
   return std::min(max_tokens, context - prefix - tokens + 1);
 }
 
-/// Rows of a question of `tokens` tokens and its answer.
+/// Rows of a question of `tokens` tokens and its answer of `answer`.
 inline std::size_t question_rows(std::size_t tokens, std::size_t answer) {
   return tokens + answer - 1;
 }

@@ -45,16 +45,14 @@ Budget parse_percent(std::string_view text) {
 }
 
 Budget parse_size(std::string_view text) {
+  Bytes bytes;
   try {
-    const Bytes bytes = parse_bytes(text);
-    if (bytes.count == 0) throw ConfigError("must be more than 0 bytes");
-    return {Budget::Kind::kBytes, static_cast<double>(bytes.count)};
-  } catch (const ConfigError& error) {
-    throw ConfigError(
-        fmt::format("must be tokens (512), a share of the document (20%) or a size "
-                    "(64MiB): {}",
-                    error.what()));
+    bytes = parse_bytes(text);
+  } catch (const ConfigError&) {
+    refuse(text);
   }
+  if (bytes.count == 0) throw ConfigError(fmt::format("must be more than 0 bytes, is {}", text));
+  return {Budget::Kind::kBytes, static_cast<double>(bytes.count)};
 }
 
 // In a unit only where that says all of it.

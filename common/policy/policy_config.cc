@@ -82,17 +82,36 @@ std::size_t storage_tail(const PolicyConfig& policy) {
   return storage_dtype(policy) ? policy.storage.count("tail") : 0;
 }
 
-Protected protected_rows(const PolicyConfig& policy, std::size_t budget) {
-  std::size_t last = share_of(policy.keep_last, budget);
+Protected wanted_protection(const PolicyConfig& policy, std::size_t budget) {
+  const Budget& last = policy.keep_last;
+  Protected kept{policy.keep_first, static_cast<std::size_t>(last.value)};
+  if (last.kind == Budget::Kind::kPercent) kept.last = share_of(last, budget);
   const bool own_window =
       policy.scorer.name == "window" && policy.compaction.name != "after_question";
-  if (own_window) last = std::max(last, policy.scorer.count("window"));
-  const std::size_t first = std::min<std::size_t>(policy.keep_first, budget);
-  return {first, std::min(last, budget - first)};
+  if (own_window) kept.last = std::max(kept.last, policy.scorer.count("window"));
+  return kept;
+}
+
+Protected protected_rows(const PolicyConfig& policy, std::size_t budget) {
+  Protected kept = wanted_protection(policy, budget);
+  kept.first = std::min(kept.first, budget);
+  kept.last = std::min(kept.last, budget - kept.first);
+  return kept;
+}
+
+ObservedNeeds operator|(const ObservedNeeds& a, const ObservedNeeds& b) {
+  return {.last_queries = std::max(a.last_queries, b.last_queries),
+          .mass = a.mass || b.mass,
+          .query_moments = a.query_moments || b.query_moments};
 }
 
 ObservedNeeds document_needs(const PolicyConfig& policy) {
-  return drops_document_rows(policy) ? needs_of(policy.scorer) : ObservedNeeds{};
+  if (!drops_document_rows(policy)) return {};
+  ObservedNeeds needs = needs_of(policy.scorer);
+  if (policy.allocation.name == "uncertainty") {
+    needs.last_queries = std::max(needs.last_queries, kUncertaintyWindow);
+  }
+  return policy.compaction.name == "after_question" ? needs | answer_needs(policy) : needs;
 }
 
 ObservedNeeds answer_needs(const PolicyConfig& policy) {

@@ -65,9 +65,14 @@ struct Protected {
   std::size_t first = 0;
   std::size_t last = 0;
 };
-/// Of a layer's budget of `budget` rows per key head; together at most that. The queries of a
-/// scorer's window are protected with the document whose last rows they are.
+/// Of a budget of `budget` rows. The rows of a scorer's window are protected where they are the
+/// document's own.
+Protected wanted_protection(const PolicyConfig& policy, std::size_t budget);
+/// The same of one layer's budget per key head: together at most that.
 Protected protected_rows(const PolicyConfig& policy, std::size_t budget);
+
+/// Queries whose attention tells a layer's uncertainty where the scorer has no window of its own.
+inline constexpr std::size_t kUncertaintyWindow = 32;
 
 /// By-products of attention that a scorer wants kept, per layer and sequence.
 struct ObservedNeeds {
@@ -78,7 +83,9 @@ struct ObservedNeeds {
   bool any() const { return last_queries > 0 || mass || query_moments; }
   bool operator==(const ObservedNeeds&) const = default;
 };
-/// For the compaction of the document's rows.
+/// What serves both.
+ObservedNeeds operator|(const ObservedNeeds& a, const ObservedNeeds& b);
+/// Of a document whose rows are to be compacted; and of the answers, if they are read before that.
 ObservedNeeds document_needs(const PolicyConfig& policy);
 /// For the decode slot, of a question's sequence.
 ObservedNeeds answer_needs(const PolicyConfig& policy);

@@ -4,11 +4,20 @@
 #include <cstdio>
 #include <optional>
 
+#include "common/error.h"
 #include "coordinator/cli/conductor.h"
 #include "coordinator/cli/run_record.h"
 
 namespace varve {
 namespace {
+
+// The workers do not act on policies yet, and one that silently kept every row would be worse than
+// none.
+void refuse_policy(const PolicyConfig& policy) {
+  if (is_full(policy)) return;
+  throw ConfigError(
+      fmt::format("cache.policy: {} can be planned and not yet run; take full", policy.preset));
+}
 
 class JobTask final : public Task {
  public:
@@ -17,6 +26,7 @@ class JobTask final : public Task {
   const ClusterConfig& cluster() const override { return files_.cluster; }
 
   Orders prepare(const TaskRun& run) override {
+    refuse_policy(files_.job.policy);
     prepared_.emplace(prepare_job(files_));
     plan_ = plan_job(*prepared_, run.ranks, run.local_ranks);
     paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);

@@ -20,7 +20,8 @@ constexpr const char* kExamples =
     "  varve plan job.yaml --ranks 4\n"
     "  varve run job.yaml\n"
     "  mpirun --bind-to none -np 4 varve run job.yaml\n"
-    "  varve bench -m model.gguf -d 0,4096\n\n";
+    "  varve bench -m model.gguf -d 0,4096\n"
+    "  varve methods show snapkv\n\n";
 constexpr const char* kAnswers =
     "The answers go to results.jsonl in the job's output.dir, what the run did to run.json there,\n"
     "a table to standard output, plan and progress to standard error.\n\n";
@@ -161,6 +162,14 @@ int parse_and_run(int argc, char** argv) {
       "bench", "Measure a model's speed here, against what the machine can do at most.");
   add_bench(*bench, bench_line);
   bench->footer(std::string(kBench) + kFooter);
+  std::string method;
+  CLI::App* methods =
+      app.add_subcommand("methods", "List the cache policies and what they are made of.");
+  methods
+      ->add_subcommand("show", "Say what one policy does, when memory falls, what it is made of.")
+      ->add_option("name", method, "a policy of the list")
+      ->required()
+      ->type_name("NAME");
   run->footer(std::string(kAnswers) + kFooter);
   plan->add_flag("--json", line.json, "print the plan as JSON");
 
@@ -172,6 +181,7 @@ int parse_and_run(int argc, char** argv) {
   if (run->parsed()) return varve::run_command(line);
   if (plan->parsed()) return varve::plan_command(line);
   if (bench->parsed()) return varve::bench_command(bench_line);
+  if (methods->parsed()) return varve::methods_command(method);
   return varve::validate_command(line);
 }
 

@@ -102,14 +102,14 @@ Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_
                    .chunk = job.chunk,
                    .in_flight = cluster.in_flight,
                    .parallel = job.parallel,
-                   .kv_dtype = job.kv_dtype};
+                   .kv_dtype = job.kv_dtype,
+                   .policy = job.policy};
   for (std::size_t i = 0; i < job.questions.size(); ++i) {
     demand.questions.push_back(
         {job.questions[i].id, prepared.questions[i].size(), job.questions[i].max_tokens});
   }
-  PlanOptions options =
+  const PlanOptions options =
       plan_options_of(cluster, prepared.model.config().layers, ranks, local_ranks);
-  options.policy = job.policy;
   Plan plan = make_plan(prepared.model.config(), prepared.model.bytes, demand, options);
   plan.model_path = job.model.string();
   return plan;

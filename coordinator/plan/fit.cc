@@ -1,15 +1,18 @@
 #include "coordinator/plan/fit.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
 
 #include "common/error.h"
+#include "common/plan/cache_plan.h"
 #include "common/plan/question.h"
+#include "common/policy/allocation.h"
 #include "common/units.h"
 
 namespace varve {
 namespace {
+
+// Tokens: where neither the context nor the memory ends a document that is streamed.
+constexpr std::size_t kMostDocument = std::size_t{1} << 30U;
 
 std::string shown(std::size_t bytes) {
   return to_string(Bytes{bytes});
@@ -28,32 +31,40 @@ std::string ranks_text(std::size_t ranks) {
 
 }  // namespace
 
+std::size_t taken_positions(const ModelConfig& model, const JobDemand& demand, std::size_t prefix) {
+  const std::size_t kept = budget_rows(demand.policy, prefix, model, demand.kv_dtype);
+  return next_position(demand.policy, kept, prefix);
+}
+
+std::size_t reading_positions(const ModelConfig& model, const JobDemand& demand,
+                              std::size_t prefix) {
+  if (!outlives_context(demand.policy)) return prefix;
+  const std::size_t kept = budget_rows(demand.policy, prefix, model, demand.kv_dtype);
+  return document_room(demand.policy, kept, prefix).rows;
+}
+
 JobShape shape_of(const ModelConfig& model, const JobDemand& demand, std::size_t prefix,
                   std::size_t parallel) {
   JobShape shape{.prefix_rows = prefix,
-                 .question_rows = {},
+                 .questions = {},
                  .parallel = parallel,
                  .chunk = demand.chunk,
                  .in_flight = demand.in_flight,
-                 .kv_dtype = demand.kv_dtype};
+                 .kv_dtype = demand.kv_dtype,
+                 .policy = demand.policy};
+  const std::size_t taken = taken_positions(model, demand, prefix);
   for (const QuestionShape& q : demand.questions) {
-    const std::size_t answer = answer_limit(prefix, q.tokens, q.max_tokens, model.context);
-    shape.question_rows.push_back(question_rows(q.tokens, answer));
+    const std::size_t answer = answer_limit(taken, q.tokens, q.max_tokens, model.context);
+    shape.questions.push_back({q.tokens, answer - 1});
   }
   return shape;
 }
 
 PriceTable price_bytes(const ModelConfig& model, const WeightBytes& weights,
                        const JobShape& shape) {
-  // A segment's bytes are linear in its rows, so the largest questions count as one; the footprint
-  // of each of many ranges then needs no sorting.
-  std::vector<std::size_t> rows = shape.question_rows;
-  std::sort(rows.begin(), rows.end(), std::greater<>());
-  rows.resize(std::min(rows.size(), shape.parallel));
-  JobShape summed = shape;
-  summed.question_rows = {std::accumulate(rows.begin(), rows.end(), std::size_t{0})};
+  const CachePlan caches(model, shape);
   return PriceTable(model.layers, [&](LayerRange range) {
-    return StagePrice{0, footprint(model, weights, range, summed).total()};
+    return StagePrice{0, footprint(model, weights, range, shape, caches).total()};
   });
 }
 
@@ -68,13 +79,25 @@ bool Fit::fits(std::size_t ranks, std::size_t prefix, std::size_t parallel) cons
   return largest_bytes(prices, roomiest(prices, ranks)) <= *options_.memory_limit;
 }
 
+bool Fit::within_context(std::size_t prefix, std::size_t after) const {
+  return reading_positions(model_, demand_, prefix) <= model_.context &&
+         taken_positions(model_, demand_, prefix) + after <= model_.context;
+}
+
 std::optional<std::size_t> Fit::longest_prefix() const {
   std::size_t need = 0;
   for (const QuestionShape& q : demand_.questions) {
     need = std::max(need, question_rows(q.tokens, q.max_tokens));
   }
   if (need > model_.context) return std::nullopt;
-  return model_.context - need;
+  if (demand_.policy.positions == Positions::kOriginal) return model_.context - need;
+  std::size_t most = 0;  // within
+  std::size_t too_many = kMostDocument + 1;
+  while (too_many - most > 1) {
+    const std::size_t middle = most + (too_many - most) / 2;
+    (within_context(middle, need) ? most : too_many) = middle;
+  }
+  return most;
 }
 
 std::optional<std::size_t> Fit::largest_document(std::size_t parallel) const {
@@ -92,7 +115,10 @@ std::optional<std::size_t> Fit::largest_document(std::size_t parallel) const {
 
 std::string Fit::bound_of(std::size_t document, std::size_t parallel) const {
   const std::size_t next = before_document() + document + 1;
-  if (next > longest_prefix().value_or(0)) return "the model's context ends there";
+  if (next > longest_prefix().value_or(0)) {
+    return next > kMostDocument ? "longer ones are not planned for"
+                                : "the model's context ends there";
+  }
   const PriceTable prices =
       price_bytes(model_, weights_, shape_of(model_, demand_, next, parallel));
   return fmt::format("rank {} is full first", fullest(prices, roomiest(prices, options_.ranks)));

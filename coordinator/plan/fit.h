@@ -10,6 +10,12 @@
 
 namespace varve {
 
+/// Positions that a prefix of so many rows leaves taken.
+std::size_t taken_positions(const ModelConfig& model, const JobDemand& demand, std::size_t prefix);
+/// Most positions that are taken while it is read.
+std::size_t reading_positions(const ModelConfig& model, const JobDemand& demand,
+                              std::size_t prefix);
+
 /// The rows of a job with this prefix and so many questions at a time. Answers end where the
 /// context does; prefix and question must fit it.
 JobShape shape_of(const ModelConfig& model, const JobDemand& demand, std::size_t prefix,
@@ -40,6 +46,7 @@ class Fit {
 
  private:
   std::size_t before_document() const { return demand_.prefix_tokens - demand_.document_tokens; }
+  bool within_context(std::size_t prefix, std::size_t after) const;
   std::optional<std::size_t> longest_prefix() const;
   std::vector<LayerRange> roomiest(const PriceTable& prices, std::size_t ranks) const;
 

@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "common/error.h"
+#include "common/plan/cache_plan.h"
 #include "common/plan/layer_cut.h"
 #include "common/plan/question.h"
+#include "common/policy/contradictions.h"
+#include "common/policy/presets.h"
 #include "coordinator/plan/fit.h"
 
 namespace varve {
@@ -12,22 +15,53 @@ namespace {
 
 constexpr std::size_t kMostParallel = 64;  // when nobody says: more gains little and costs rows
 
-std::string listed(const std::vector<std::string>& names) {
+std::string streaming_presets() {
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  for (const Preset& preset : presets()) {
+    if (!outlives_context(preset.policy)) continue;
+    text += (text.empty() ? "" : ", ") + preset.policy.preset;
+  }
   return text;
 }
 
-std::string beyond_context(const PlanOptions& options) {
-  std::string text = fmt::format(
-      "policy {} keeps every row and cannot go beyond the trained context; ", options.policy);
-  if (options.streaming_policies.empty()) {
-    return text + "that takes a streaming policy, and there is none yet";
+std::string beyond_context(const PolicyConfig& policy) {
+  const std::string& name = policy.preset;
+  if (outlives_context(policy)) {
+    return fmt::format("policy {} keeps them beside its budget; lower cache.budget", name);
   }
-  return text + "a streaming policy can: " + listed(options.streaming_policies);
+  const std::string_view why =
+      drops_document_rows(policy) ? "reads the document at its own positions" : "keeps every row";
+  return fmt::format(
+      "policy {} {} and cannot go beyond the trained context; a streaming policy "
+      "can: {}",
+      name, why, streaming_presets());
 }
 
-void check_prefix(const ModelConfig& model, const JobDemand& demand, const PlanOptions& options) {
+void check_policy(const ModelConfig& model, const JobDemand& demand, const PlanOptions& options) {
+  std::vector<Contradiction> found =
+      contradictions_with(demand.policy, model, demand.kv_dtype, options.ranks);
+  if (found.empty()) {
+    found =
+        contradictions_with_document(demand.policy, model, demand.kv_dtype, demand.prefix_tokens);
+  }
+  std::string text;
+  for (const Contradiction& c : found) {
+    text += fmt::format("{}cache.{}: {}", text.empty() ? "" : "\n", c.path, c.text);
+  }
+  if (!text.empty()) throw ConfigError(text);
+}
+
+void check_stream(const ModelConfig& model, const JobDemand& demand) {
+  const std::size_t most = reading_positions(model, demand, demand.prefix_tokens);
+  if (most <= model.context) return;
+  throw ConfigError(fmt::format(
+      "policy {} would hold {} rows, its budget and what it reads between two compactions, {} more "
+      "than the {} of {}'s context; lower cache.budget",
+      demand.policy.preset, most, most - model.context, model.context, model.name));
+}
+
+void check_prefix(const ModelConfig& model, const JobDemand& demand) {
+  if (outlives_context(demand.policy)) return check_stream(model, demand);
   if (demand.prefix_tokens <= model.context) return;
   const std::size_t before = demand.prefix_tokens - demand.document_tokens;
   const std::string with =
@@ -36,13 +70,13 @@ void check_prefix(const ModelConfig& model, const JobDemand& demand, const PlanO
       fmt::format("the document is too long: its {} tokens{} are {} more than the {} of {}'s "
                   "context; {}",
                   demand.document_tokens, with, demand.prefix_tokens - model.context, model.context,
-                  model.name, beyond_context(options)));
+                  model.name, beyond_context(demand.policy)));
 }
 
-std::string question_problem(const ModelConfig& model, const JobDemand& demand,
-                             const QuestionShape& q) {
+// `taken`: positions of the document.
+std::string question_problem(const ModelConfig& model, std::size_t taken, const QuestionShape& q) {
   if (q.tokens == 0) return fmt::format("question '{}' has no tokens", q.id);
-  const std::size_t all = demand.prefix_tokens + q.tokens;
+  const std::size_t all = taken + q.tokens;
   if (all <= model.context) return {};
   if (q.tokens > model.context) {
     return fmt::format(
@@ -53,22 +87,22 @@ std::string question_problem(const ModelConfig& model, const JobDemand& demand,
   return fmt::format(
       "question '{}' is too long: its {} tokens after the {} of the document are {} "
       "more than the {} of {}'s context",
-      q.id, q.tokens, demand.prefix_tokens, all - model.context, model.context, model.name);
+      q.id, q.tokens, taken, all - model.context, model.context, model.name);
 }
 
-void check_questions(const ModelConfig& model, const JobDemand& demand,
-                     const PlanOptions& options) {
+void check_questions(const ModelConfig& model, const JobDemand& demand) {
+  const std::size_t taken = taken_positions(model, demand, demand.prefix_tokens);
   std::string problems;
   bool too_long = false;
   for (const QuestionShape& q : demand.questions) {
     VARVE_CHECK(q.max_tokens >= 1, "question '{}' may have no answer", q.id);
-    const std::string problem = question_problem(model, demand, q);
+    const std::string problem = question_problem(model, taken, q);
     if (problem.empty()) continue;
     problems += (problems.empty() ? "" : "\n") + problem;
     too_long = too_long || q.tokens > 0;
   }
   if (problems.empty()) return;
-  throw ConfigError(too_long ? problems + "\n" + beyond_context(options) : problems);
+  throw ConfigError(too_long ? problems + "\n" + beyond_context(demand.policy) : problems);
 }
 
 void check_ranks(const ModelConfig& model, const PlanOptions& options) {
@@ -94,7 +128,7 @@ class Attempt {
     std::vector<std::size_t> prompts, answers;
     for (std::size_t i = 0; i < demand.questions.size(); ++i) {
       prompts.push_back(demand.questions[i].tokens);
-      answers.push_back(shape_.question_rows[i] + 1 - prompts[i]);
+      answers.push_back(shape_.questions[i].answer + 1);
     }
     work_ = job_work(model, shape_, prompts, answers, options.ranks);
     const CostModel cost(model, weights, work_, demand.kv_dtype, options.rates);
@@ -145,7 +179,7 @@ Attempt choose(const ModelConfig& model, const WeightBytes& weights, const JobDe
 void note_answers(const JobDemand& demand, const JobShape& shape, Plan& plan) {
   for (std::size_t i = 0; i < demand.questions.size(); ++i) {
     const QuestionShape& q = demand.questions[i];
-    const std::size_t answer = shape.question_rows[i] + 1 - q.tokens;
+    const std::size_t answer = shape.questions[i].answer + 1;
     if (answer == q.max_tokens) continue;
     plan.notes.push_back(
         fmt::format("the answer to '{}' ends at {} tokens, where the context does; {} were asked "
@@ -179,6 +213,17 @@ void fill_pipeline(const ModelConfig& model, const Attempt& attempt, Plan& plan)
   plan.boundary_job = boundary_bytes(model, static_cast<std::size_t>(rows));
 }
 
+void fill_kept(const CachePlan& caches, Plan& plan) {
+  plan.kept.rows = caches.budget();
+  if (plan.shape.prefix_rows > 0) {
+    plan.kept.percent =
+        100 * static_cast<double>(caches.budget()) / static_cast<double>(plan.shape.prefix_rows);
+  }
+  plan.kept.bytes = caches.kept({0, plan.layers});
+  plan.kv_is_exact = caches.is_exact();
+  plan.plain_slots = caches.plain_slots();
+}
+
 void fill_limit(const ModelConfig& model, const WeightBytes& weights, const JobDemand& demand,
                 const PlanOptions& options, Plan& plan) {
   plan.limit = options.memory_limit;
@@ -207,8 +252,9 @@ Plan make_plan(const ModelConfig& model, const WeightBytes& weights, const JobDe
                   demand.in_flight >= 1 && demand.parallel.value_or(1) >= 1,
               "{} of {} prefix tokens, chunk {}, in flight {}, parallel {}", demand.document_tokens,
               demand.prefix_tokens, demand.chunk, demand.in_flight, demand.parallel.value_or(1));
-  check_prefix(model, demand, options);
-  check_questions(model, demand, options);
+  check_policy(model, demand, options);
+  check_prefix(model, demand);
+  check_questions(model, demand);
   check_ranks(model, options);
   const Attempt attempt = choose(model, weights, demand, options);
 
@@ -219,11 +265,13 @@ Plan make_plan(const ModelConfig& model, const WeightBytes& weights, const JobDe
   plan.head_dim = model.head_dim;
   plan.shape = attempt.shape();
   plan.row_bytes = segment_bytes(model, 1, demand.kv_dtype);
+  const CachePlan caches(model, plan.shape);
   const double slowest = attempt.slowest(*attempt.cut());
   for (const LayerRange& r : *attempt.cut()) {
-    plan.ranks.push_back({r, footprint(model, weights, r, plan.shape),
+    plan.ranks.push_back({r, footprint(model, weights, r, plan.shape, caches), caches.answering(r),
                           slowest > 0 ? attempt.seconds(r) / slowest : 1});
   }
+  fill_kept(caches, plan);
   fill_pipeline(model, attempt, plan);
   fill_limit(model, weights, demand, options, plan);
   note_answers(demand, plan.shape, plan);

@@ -27,6 +27,7 @@ struct JobDemand {
   std::size_t in_flight = 2;
   std::optional<std::size_t> parallel;  // nothing: as many questions at a time as fit, at most 64
   DType kv_dtype = DType::kF16;
+  PolicyConfig policy{};  // of the cache, without contradictions of its own
 };
 
 struct PlanOptions {
@@ -34,16 +35,21 @@ struct PlanOptions {
   std::optional<std::vector<LayerRange>> cut{};  // nothing: the planner's
   std::optional<std::size_t> memory_limit{};     // bytes per rank
   std::string limit_source{};                    // "cluster.memory": where the limit comes from
-  std::string policy = "full";                   // of the cache
-  std::vector<std::string>
-      streaming_policies{};  // that go beyond the trained context; may be empty
   MachineRates rates{};
 };
 
 struct RankPlan {
   LayerRange layers;
   Footprint bytes;
-  double work = 0;  // its seconds of work, as a share of the busiest rank's
+  std::size_t kv_after = 0;  // while questions are answered; bytes.kv is the peak
+  double work = 0;           // its seconds of work, as a share of the busiest rank's
+};
+
+/// What the policy keeps of the document, in the three ways to say it.
+struct KeptShare {
+  std::size_t rows = 0;   // per key head and layer, on average
+  double percent = 0;     // of the document
+  std::size_t bytes = 0;  // in all layers
 };
 
 struct Plan {
@@ -54,8 +60,11 @@ struct Plan {
   std::size_t head_dim = 0;
   JobShape shape;  // what the workers allocate for
   std::vector<RankPlan> ranks;
-  std::size_t chunks = 0;            // that the prefix is read in
-  std::size_t row_bytes = 0;         // of the cache, per row and layer
+  std::size_t chunks = 0;     // that the prefix is read in
+  std::size_t row_bytes = 0;  // of the cache, per row and layer
+  KeptShare kept;
+  bool kv_is_exact = true;           // or KV is at most that, depending on texts and answers
+  std::size_t plain_slots = 0;       // CachePlan's
   std::size_t boundary_chunk = 0;    // bytes over a stage boundary with one chunk
   std::size_t boundary_job = 0;      // and in the whole job, at most
   double fill = 1;                   // C / (C + P - 1): busy share of a prefill of equal turns
@@ -69,7 +78,8 @@ struct Plan {
 };
 
 /// ConfigError for what no machine could run: a prefix or a question longer than the context, a
-/// question without tokens, a cut that does not match the model. PlanError for what does not fit
+/// question without tokens, a cut that does not match the model, a policy that does not suit the
+/// model or the document. PlanError for what does not fit
 /// these ranks, with the numbers and what would fit: more ranks than layers, too little memory.
 Plan make_plan(const ModelConfig& model, const WeightBytes& weights, const JobDemand& demand,
                const PlanOptions& options);

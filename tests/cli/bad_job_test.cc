@@ -275,8 +275,8 @@ TEST_F(BadJob, ADocumentLongerThanTheContext) {
     EXPECT_EQ(ended.code, 2);
     EXPECT_EQ(ended.err,
               "varve: the document is too long: its 300 tokens are 44 more than the 256 of small's "
-              "context; policy full keeps every row and cannot go beyond the trained context; that "
-              "takes a streaming policy, and there is none yet\n");
+              "context; policy full keeps every row and cannot go beyond the trained context; a "
+              "streaming policy can: streaming_llm, guided\n");
   }
 }
 

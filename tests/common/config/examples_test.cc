@@ -40,6 +40,21 @@ TEST(Examples, ClustersRead) {
   }
 }
 
+TEST(Examples, PoliciesRead) {
+  const auto files = yaml_files("policies");
+  EXPECT_FALSE(files.empty());
+  const TemporaryFolder folder;
+  folder.write("m.gguf", "");
+  folder.write("d.txt", "Text.");
+  const auto job = folder.write("job.yaml", minimal_job("cache: {budget: 20%}"));
+  for (const auto& file : files) {
+    Problems problems;
+    const JobConfig read = read_job(job, {{"cache.policy=" + file.string()}, true}, problems);
+    EXPECT_EQ(joined(problems), "") << file;
+    EXPECT_NE(read.policy.preset, "full") << file;
+  }
+}
+
 TEST(Examples, CommentedExamplesSayTheDefaults) {
   // local.yaml and document_qa.yaml claim to show the defaults.
   const auto root = std::filesystem::path(VARVE_SOURCE_DIR) / "configs";

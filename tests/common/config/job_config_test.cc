@@ -41,7 +41,7 @@ TEST(Job, Defaults) {
   EXPECT_TRUE(job.sampling.stop.empty());
   EXPECT_EQ(job.chunk, 512U);
   EXPECT_EQ(job.parallel, std::nullopt);
-  EXPECT_EQ(job.policy, "full");
+  EXPECT_EQ(job.policy, PolicyConfig{});
   EXPECT_EQ(job.kv_dtype, DType::kF16);
   EXPECT_EQ(job.output_dir, "here/out");
   EXPECT_TRUE(job.overwrite);
@@ -144,7 +144,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"chat: {template: chatmll}",
                 "4:8: chat.template: unknown value 'chatmll'; did you mean 'chatml'?; known: auto, "
                 "chatml, llama3, mistral, qwen, raw"},
-        Refusal{"cache: {policy: h2o}", "4:9: cache.policy: unknown value 'h2o'; known: full"},
+        Refusal{"cache: {polcy: h2o}",
+                "4:9: cache: unknown key 'polcy'; did you mean 'policy'?; known: policy, budget, "
+                "dtype"},
         Refusal{"cache: {dtype: fp16}",
                 "4:9: cache.dtype: unknown value 'fp16'; did you mean 'f16'?; known: f16, bf16, "
                 "f32"},

@@ -46,7 +46,7 @@ TEST(Footprint, TiedHeadIsOnBothEndsButOnceWhereTheyAreOne) {
 TEST(Footprint, CacheHoldsThePrefixAndTheLargestQuestionsOfThoseAtATime) {
   const ModelConfig model = small_model();
   const JobShape job{.prefix_rows = 50,
-                     .question_rows = {3, 9, 1, 7},
+                     .questions = {{1, 2}, {8, 1}, {1, 0}, {3, 4}},
                      .parallel = 2,
                      .chunk = 4,
                      .in_flight = 1,
@@ -59,7 +59,7 @@ TEST(Footprint, CacheHoldsThePrefixAndTheLargestQuestionsOfThoseAtATime) {
 TEST(Footprint, LastStageHasLogitsAndSendsNothing) {
   const ModelConfig model = small_model();
   const JobShape job{.prefix_rows = 1,
-                     .question_rows = {3, 9, 1},
+                     .questions = {{2, 1}, {3, 6}, {1, 0}},
                      .parallel = 3,
                      .chunk = 2,
                      .in_flight = 3,

@@ -166,7 +166,7 @@ TEST(Planner, AnswerThatTheContextCutsIsPlannedAndNoted) {
   demand.prefix_tokens = demand.document_tokens = 4000;
   demand.questions = {{"short", 6, 10}, {"long", 16, 500}};
   const Plan plan = make_plan(model, test::f16_weights(model), demand, {.ranks = 2});
-  EXPECT_THAT(plan.shape.question_rows, ElementsAre(15, 96));
+  EXPECT_THAT(plan.shape.questions, ElementsAre(OwnRows{6, 9}, OwnRows{16, 80}));
   EXPECT_THAT(plan.notes, ElementsAre("the answer to 'long' ends at 81 tokens, where the context "
                                       "does; 500 were asked for"));
 }

@@ -1,0 +1,202 @@
+#include "common/plan/cache_plan.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "common/plan/segment_shape.h"
+#include "common/policy/allocation.h"
+#include "common/policy/kept_bytes.h"
+
+namespace varve {
+namespace {
+
+std::size_t room_bytes(const ModelConfig& model, const RowRoom& room, DType dtype) {
+  return segment_bytes(SegmentShape::even(model, room.rows, dtype, room.shared_positions),
+                       model.head_dim);
+}
+
+ObservedNeeds both(const ObservedNeeds& a, const ObservedNeeds& b) {
+  return {std::max(a.last_queries, b.last_queries), a.mass || b.mass,
+          a.query_moments || b.query_moments};
+}
+
+bool is_per_question(const PolicyConfig& policy) {
+  return policy.compaction.name == "after_question";
+}
+
+std::size_t largest(std::vector<std::size_t> values, std::size_t count) {
+  count = std::min(count, values.size());
+  const auto end = values.begin() + static_cast<std::ptrdiff_t>(count);
+  std::partial_sort(values.begin(), end, values.end(), std::greater<>());
+  return std::accumulate(values.begin(), end, std::size_t{0});
+}
+
+}  // namespace
+
+CachePlan::CachePlan(const ModelConfig& model, const JobShape& job) {
+  const PolicyConfig& policy = job.policy;
+  if (policy.compaction.name != "never") {
+    timing_ = is_per_question(policy) ? Timing::kPerQuestion : Timing::kOnce;
+  }
+  questions_ = std::min(job.parallel, job.questions.size());
+  alone_ = job.questions.size() == 1;
+  // Of several questions that are compacted, one may have ended before another is read; and which
+  // ones are open at a time depends on when answers end.
+  exact_ = is_known_before(policy) && (timing_ != Timing::kPerQuestion || alone_) &&
+           (policy.decode.name == "keep" || questions_ == job.questions.size());
+  budget_ = budget_rows(policy, job.prefix_rows, model, job.kv_dtype);
+
+  std::vector<std::uint32_t> budgets(model.layers, static_cast<std::uint32_t>(budget_));
+  if (!needs_uncertainty(policy)) {
+    budgets = layer_budgets(policy, budget_, job.prefix_rows, model.layers);
+  }
+  layers_.resize(model.layers);
+  for (std::size_t l = 0; l < model.layers; ++l) {
+    if (l > 0 && budgets[l] == budgets[l - 1]) {
+      layers_[l] = layers_[l - 1];
+    } else {
+      fill_layer(model, job, budgets[l], layers_[l]);
+    }
+  }
+  if (needs_uncertainty(policy)) bound_kept(model, job);
+  plain_slots_ = slots_of(job);
+  if (plain_slots_ > 0) {
+    plain_bytes_ = plain_keys_bytes(model, job.chunk, plain_slots_, job.kv_dtype);
+  }
+}
+
+void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::size_t budget,
+                           Layer& layer) {
+  const PolicyConfig& policy = job.policy;
+  const RowRoom room = document_room(policy, budget, job.prefix_rows);
+  const ObservedNeeds needs = document_needs(policy);
+  layer.document = room_bytes(model, room, job.kv_dtype);
+  layer.observed = observed_bytes(model, needs, room.rows);
+  const std::size_t heads = model.kv_heads;
+  const KeptBytes bytes = is_known_before(policy)
+                              ? kept_bytes(policy, model, budget, job.kv_dtype)
+                              : most_kept_bytes(policy, model, heads, heads * budget, job.kv_dtype);
+  layer.kept = timing_ == Timing::kNever ? layer.document : bytes.held;
+  layer.making = bytes.making;
+  if (timing_ == Timing::kPerQuestion && !answer_needs(policy).any()) {
+    layer.copied = layer.observed;
+  }
+  layer.own = own_bytes(model, job, budget, layer);
+}
+
+std::size_t CachePlan::own_bytes(const ModelConfig& model, const JobShape& job, std::size_t budget,
+                                 const Layer& layer) const {
+  ObservedNeeds needs = answer_needs(job.policy);
+  const bool of_document = timing_ == Timing::kPerQuestion && layer.copied == 0;
+  if (of_document && needs.any()) needs = both(needs, document_needs(job.policy));
+  std::vector<std::size_t> bytes;
+  for (const OwnRows& own : job.questions) {
+    const std::size_t pool = pool_budget(job.policy, budget, job.prefix_rows);
+    const RowRoom room = question_room(job.policy, pool, budget, own);
+    const std::size_t observed = std::max(room.rows, of_document ? job.prefix_rows : 0);
+    bytes.push_back(room_bytes(model, room, job.kv_dtype) + observed_bytes(model, needs, observed));
+  }
+  return largest(std::move(bytes), questions_);
+}
+
+// Every layer keeps at least `least` rows, so that k layers keep at most what that leaves of the
+// sum.
+void CachePlan::bound_kept(const ModelConfig& model, const JobShape& job) {
+  const Protected kept = protected_rows(job.policy, budget_);
+  const std::size_t least = std::min(budget_, kept.first + kept.last + 1);
+  const std::size_t all = model.layers * budget_;
+  for (std::size_t k = 0; k <= model.layers; ++k) {
+    const std::size_t rows = std::min(k * job.prefix_rows, all - (model.layers - k) * least);
+    most_kept_.push_back(most_kept_bytes(job.policy, model, k * model.kv_heads,
+                                         k == 0 ? 0 : model.kv_heads * rows, job.kv_dtype)
+                             .held);
+  }
+  const std::size_t most = std::min(job.prefix_rows, all - (model.layers - 1) * least);
+  if (!storage_dtype(job.policy)) return;
+  most_staging_ = room_bytes(model, {most, false}, job.kv_dtype);
+}
+
+std::size_t CachePlan::slots_of(const JobShape& job) const {
+  const PolicyConfig& policy = job.policy;
+  if (policy.positions == Positions::kOriginal) return 0;
+  const RowRoom document = document_room(policy, budget_, job.prefix_rows);
+  std::size_t slots = document.shared_positions ? 0 : document.rows;
+  const std::size_t before = policy.decode.name == "one_pool" ? 0 : budget_;
+  for (const OwnRows& own : job.questions) {
+    const std::size_t pool = pool_budget(policy, budget_, job.prefix_rows);
+    const RowRoom room = question_room(policy, pool, budget_, own);
+    if (!room.shared_positions) slots = std::max(slots, before + room.rows);
+  }
+  return slots;
+}
+
+std::size_t CachePlan::sum(LayerRange layers, std::size_t Layer::*part) const {
+  std::size_t bytes = 0;
+  for (std::size_t l = layers.begin; l < layers.end; ++l) bytes += layers_[l].*part;
+  return bytes;
+}
+
+// Of the first so many of the layers.
+std::size_t CachePlan::kept_of(LayerRange layers, std::size_t first) const {
+  if (!most_kept_.empty()) return most_kept_[first];
+  return sum({layers.begin, layers.begin + first}, &Layer::kept);
+}
+
+// The same while the next layer is made.
+std::size_t CachePlan::making_of(LayerRange layers, std::size_t first) const {
+  if (!most_kept_.empty()) return most_kept_[first + 1] + most_staging_;
+  return kept_of(layers, first) + layers_[layers.begin + first].making;
+}
+
+// Most while the layers are compacted one after the other, each one's `going` bytes being freed
+// once its copy is made.
+std::size_t CachePlan::compacting(LayerRange layers, std::size_t (*going)(const Layer&)) const {
+  std::size_t most = 0;
+  std::size_t full = 0;
+  for (std::size_t l = layers.begin; l < layers.end; ++l) full += going(layers_[l]);
+  for (std::size_t i = 0; i < layers.count(); ++i) {
+    most = std::max(most, making_of(layers, i) + full);
+    full -= going(layers_[layers.begin + i]);
+  }
+  return most;
+}
+
+// The document's rows stay until the last question is compacted, and then go layer by layer if that
+// question is the only one.
+std::size_t CachePlan::once_per_question(LayerRange layers) const {
+  const std::size_t document = sum(layers, &Layer::document) + sum(layers, &Layer::observed);
+  const std::size_t copied = sum(layers, &Layer::copied);
+  const std::size_t own = sum(layers, &Layer::own);
+  const std::size_t open = document + own + questions_ * copied;
+  if (questions_ == 0) return document;
+  if (alone_) {
+    const auto going = [](const Layer& l) { return l.document + l.copied; };
+    return std::max(open, own + compacting(layers, going));
+  }
+  const std::size_t one = compacting(layers, [](const Layer& l) { return l.copied; });
+  const std::size_t others = questions_ - 1;
+  const std::size_t first = document + own + others * copied + one;
+  const std::size_t last = document + own + others * kept(layers) + one;
+  return std::max({open, first, last, document + own + questions_ * kept(layers)});
+}
+
+std::size_t CachePlan::peak(LayerRange layers) const {
+  const std::size_t reading = sum(layers, &Layer::document) + sum(layers, &Layer::observed);
+  std::size_t bytes = std::max(plain_bytes_ + reading, answering(layers));
+  if (timing_ == Timing::kOnce) {
+    const auto going = [](const Layer& l) { return l.document + l.observed; };
+    bytes = std::max(bytes, plain_bytes_ + compacting(layers, going));
+  } else if (timing_ == Timing::kPerQuestion) {
+    bytes = std::max(bytes, plain_bytes_ + once_per_question(layers));
+  }
+  return bytes;
+}
+
+std::size_t CachePlan::answering(LayerRange layers) const {
+  const bool copies = timing_ == Timing::kPerQuestion;
+  const std::size_t times = copies ? questions_ : 1;
+  return plain_bytes_ + times * kept(layers) + sum(layers, &Layer::own);
+}
+
+}  // namespace varve

@@ -1,0 +1,41 @@
+#include "common/policy/sequence_rows.h"
+
+#include <algorithm>
+
+#include "common/policy/decode_schedule.h"
+
+namespace varve {
+
+RowRoom document_room(const PolicyConfig& policy, std::size_t budget, std::size_t rows) {
+  if (policy.compaction.name != "per_chunk") return {rows, true};
+  std::size_t between = policy.compaction.count("rows");
+  const bool late = policy.scorer.name == "guided" && policy.scorer.choice("scope") == "global";
+  if (late) between *= 1 + policy.scorer.count("lag");
+  return {std::min(rows, budget + between), false};
+}
+
+std::size_t pool_budget(const PolicyConfig& policy, std::size_t budget, std::size_t document_rows) {
+  if (policy.budget.kind != Budget::Kind::kTokens || budget < document_rows) return budget;
+  return std::max(budget, static_cast<std::size_t>(policy.budget.value));
+}
+
+RowRoom question_room(const PolicyConfig& policy, std::size_t budget, std::size_t kept,
+                      const OwnRows& own) {
+  if (policy.decode.name == "one_pool") {
+    if (kept + own.total() <= budget) return {own.total(), true};
+    return {std::min(kept + own.total(), budget + own.prompt + 1), false};
+  }
+  const DecodeSchedule schedule(policy.decode, own.answer);
+  if (!schedule.has_pool()) return {own.total(), true};
+  return {std::min(own.total(), own.prompt + schedule.peak_rows()), false};
+}
+
+bool outlives_context(const PolicyConfig& policy) {
+  return policy.compaction.name == "per_chunk" && policy.positions == Positions::kCompact;
+}
+
+std::size_t next_position(const PolicyConfig& policy, std::size_t kept, std::size_t rows) {
+  return policy.positions == Positions::kCompact ? kept : rows;
+}
+
+}  // namespace varve

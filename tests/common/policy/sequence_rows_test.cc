@@ -1,0 +1,58 @@
+#include "common/policy/sequence_rows.h"
+
+#include <gtest/gtest.h>
+
+#include "common/policy/presets.h"
+
+namespace varve {
+namespace {
+
+PolicyConfig preset(std::string_view name) {
+  return find_preset(name)->policy;
+}
+
+void expect_room(const RowRoom& room, std::size_t rows, bool shared) {
+  EXPECT_EQ(room.rows, rows);
+  EXPECT_EQ(room.shared_positions, shared);
+}
+
+TEST(DocumentRoom, IsTheWholeDocumentOrTheBudgetAndAChunk) {
+  expect_room(document_room(preset("full"), 1000, 1000), 1000, true);
+  expect_room(document_room(preset("snapkv"), 100, 1000), 1000, true);
+  expect_room(document_room(preset("streaming_llm"), 100, 5000), 612, false);
+  expect_room(document_room(preset("streaming_llm"), 100, 500), 500, false);
+}
+
+TEST(DocumentRoom, OfALateSelectionHoldsMoreChunks) {
+  PolicyConfig policy = preset("guided");
+  expect_room(document_room(policy, 580, 1U << 20U), 580 + 512, false);
+  policy.scorer.set("scope", 2);
+  expect_room(document_room(policy, 580, 1U << 20U), 580 + 1024, false);
+  policy.scorer.set("lag", 0);
+  expect_room(document_room(policy, 580, 1U << 20U), 580 + 512, false);
+}
+
+TEST(QuestionRoom, IsTheQuestionAndWhatStaysOfItsAnswer) {
+  const OwnRows own{20, 1000};
+  expect_room(question_room(preset("snapkv"), 100, 100, own), 1020, true);
+  expect_room(question_room(preset("scope_slide"), 100, 100, own), 20 + 513, false);
+  expect_room(question_room(preset("scope_slide"), 100, 100, {20, 100}), 120, false);
+  expect_room(question_room(preset("scope_slide"), 100, 100, {20, 0}), 20, false);
+}
+
+TEST(QuestionRoom, OfOnePoolHoldsACopyOfTheDocumentsRows) {
+  expect_room(question_room(preset("h2o"), 100, 100, {20, 1000}), 121, false);
+  expect_room(question_room(preset("h2o"), 100, 100, {20, 0}), 120, false);
+  expect_room(question_room(preset("h2o"), 100, 50, {20, 30}), 100, false);
+}
+
+TEST(Positions, OfCompactPoliciesCountWhatIsHeld) {
+  EXPECT_TRUE(outlives_context(preset("guided")));
+  EXPECT_TRUE(outlives_context(preset("streaming_llm")));
+  EXPECT_FALSE(outlives_context(preset("snapkv")));
+  EXPECT_EQ(next_position(preset("snapkv"), 100, 1000), 1000U);
+  EXPECT_EQ(next_position(preset("guided"), 100, 1000), 100U);
+}
+
+}  // namespace
+}  // namespace varve
