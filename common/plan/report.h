@@ -34,6 +34,24 @@ void visit(A& a, TrafficReport& t) {
   a(t.purpose, t.bytes, t.messages);
 }
 
+/// What a cache policy did to one layer: to the document (once, or over all questions' copies), or
+/// to the questions' own rows.
+struct LayerReceipt {
+  std::uint32_t layer = 0;
+  bool document = true;            // or: own rows of questions
+  std::uint32_t sequences = 0;     // that the sums below are over
+  std::uint64_t rows_seen = 0;     // per key head, summed over key heads
+  std::uint64_t rows_kept = 0;     // the same, after the last compaction
+  std::uint64_t bytes_before = 0;  // that the rows seen would take without a policy
+  std::uint64_t bytes_after = 0;   // that the rows kept take
+  std::uint64_t kept_hash = 0;     // of the positions kept, the same for every stage cut and chunk
+};
+template <class A>
+void visit(A& a, LayerReceipt& r) {
+  a(r.layer, r.document, r.sequences, r.rows_seen, r.rows_kept, r.bytes_before, r.bytes_after,
+    r.kept_hash);
+}
+
 struct RankReport {
   std::uint32_t rank = 0;
   std::string host;
@@ -43,6 +61,7 @@ struct RankReport {
   Footprint bytes;  // counted where they were allocated; kv at its peak
   PhaseReport prefill;
   PhaseReport decode;
+  std::vector<LayerReceipt> receipts;     // of its layers; none without a policy
   std::vector<TrafficReport> traffic;     // sent by this rank
   std::uint64_t peak_resident_bytes = 0;  // of the process; 0: unknown
 };
@@ -50,7 +69,7 @@ template <class A>
 void visit(A& a, RankReport& r) {
   a(r.rank, r.host, r.backend, r.pinned_cores, r.layers.begin, r.layers.end);
   a(r.bytes.weights, r.bytes.kv, r.bytes.workspace, r.bytes.channel);
-  a(r.prefill, r.decode, r.traffic, r.peak_resident_bytes);
+  a(r.prefill, r.decode, r.receipts, r.traffic, r.peak_resident_bytes);
 }
 
 }  // namespace varve

@@ -7,7 +7,7 @@
 namespace varve {
 
 RowRoom document_room(const PolicyConfig& policy, std::size_t budget, std::size_t rows) {
-  if (policy.compaction.name != "per_chunk") return {rows, true};
+  if (policy.compaction.name != "per_chunk" || rows <= budget) return {rows, true};
   std::size_t between = policy.compaction.count("rows");
   const bool late = policy.scorer.name == "guided" && policy.scorer.choice("scope") == "global";
   if (late) between *= 1 + policy.scorer.count("lag");
@@ -26,7 +26,7 @@ RowRoom question_room(const PolicyConfig& policy, std::size_t budget, std::size_
     return {std::min(kept + own.total(), budget + own.prompt + 1), false};
   }
   const DecodeSchedule schedule(policy.decode, own.answer);
-  if (!schedule.has_pool()) return {own.total(), true};
+  if (!schedule.has_pool() || schedule.peak_rows() >= own.answer) return {own.total(), true};
   return {std::min(own.total(), own.prompt + schedule.peak_rows()), false};
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/dtype.h"
 #include "common/plan/footprint.h"
+#include "common/policy/policy_config.h"
 #include "common/wire/archive.h"
 
 namespace varve {
@@ -28,12 +29,14 @@ struct Orders {
   std::uint64_t samples = 0;       // most rows of a step that yield a token
   std::uint64_t in_flight = 1;     // most steps under way on a boundary
   DType kv_dtype = DType::kF16;
-  std::uint64_t step_deadline_ms = 0;  // of every wait for another rank's step
+  std::vector<PolicyConfig> policies = {PolicyConfig{}};  // that sequences may open with
+  std::uint64_t plain_slots = 0;                          // common/plan's, of those policies
+  std::uint64_t step_deadline_ms = 0;                     // of every wait for another rank's step
 };
 template <class A>
 void visit(A& a, Orders& o) {
   a(o.model, o.backend, o.threads, o.pin_threads, o.stages, o.rows, o.samples, o.in_flight,
-    o.kv_dtype, o.step_deadline_ms);
+    o.kv_dtype, o.policies, o.plain_slots, o.step_deadline_ms);
 }
 
 /// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad file), `code` is its

@@ -29,6 +29,7 @@ void visit(A& a, SamplingParams& s) {
 enum class StepKind : std::uint8_t {
   kOpen,     // a new sequence, empty, or a fork of `parent` whose rows become immutable
   kRows,     // rows for one or more sequences: a prefill chunk, a decode batch, or both
+  kCompact,  // the document's rows of a sequence shrink to what its cache policy keeps
   kRelease,  // a sequence ends; its own rows are freed
   kStop,     // the pipeline ends after this step
 };
@@ -39,10 +40,11 @@ struct SequenceRows {
   std::uint32_t begin = 0;
   std::uint32_t count = 0;
   bool sample = false;  // the last of these rows yields a token
+  bool score = false;   // the others yield the log-probability of the token that follows them
 };
 template <class A>
 void visit(A& a, SequenceRows& r) {
-  a(r.sequence, r.begin, r.count, r.sample);
+  a(r.sequence, r.begin, r.count, r.sample, r.score);
 }
 
 inline constexpr std::uint32_t kNoSequence = 0xffffffff;
@@ -51,11 +53,15 @@ struct Step {
   std::uint64_t id = 0;  // 0, 1, 2, ... in the order of entry
   StepKind kind = StepKind::kStop;
 
-  // kOpen and kRelease
+  // kOpen, kCompact and kRelease
   std::uint32_t sequence = kNoSequence;
-  std::uint32_t parent = kNoSequence;  // kOpen: fork of this one
-  std::uint32_t capacity = 0;          // kOpen: own rows, exact
-  SamplingParams sampling{};           // kOpen
+
+  // kOpen
+  std::uint32_t parent = kNoSequence;  // fork of this one
+  std::uint32_t policy = 0;            // of the run's cache policies
+  std::uint32_t capacity = 0;          // own rows that it will see, exact
+  std::uint32_t prompt_rows = 0;       // the first of them, before it decodes
+  SamplingParams sampling{};
 
   // kRows
   std::vector<SequenceRows> rows;
@@ -63,7 +69,8 @@ struct Step {
 };
 template <class A>
 void visit(A& a, Step& s) {
-  a(s.id, s.kind, s.sequence, s.parent, s.capacity, s.sampling, s.rows, s.tokens);
+  a(s.id, s.kind, s.sequence, s.parent, s.policy, s.capacity, s.prompt_rows, s.sampling, s.rows,
+    s.tokens);
 }
 
 inline std::size_t row_count(const Step& step) {
@@ -72,7 +79,8 @@ inline std::size_t row_count(const Step& step) {
   return total;
 }
 
-/// What a step yields: one token for each of its `rows` with `sample` set. Last stage -> stage 0.
+/// What a step yields for a row that asked, in the order of its rows: the token that was chosen,
+/// or, scored, the one that follows. Last stage -> stage 0.
 struct SampledToken {
   std::uint32_t sequence = 0;
   std::uint32_t position = 0;  // of the row whose logits gave it; the token itself comes after

@@ -49,7 +49,8 @@ bool Batcher::next(Step& step) {
   VARVE_CHECK(!stopped_, "asked for step {} after the last one", next_id_);
   report_prefix();
   step = Step{};
-  const bool found = open_prefix(step) || read_prefix(step) || release_question(step) ||
+  const bool found = open_prefix(step) || read_prefix(step) || compact_prefix(step) ||
+                     compact_question(step) || release_prefix(step) || release_question(step) ||
                      open_question(step) || run_rows(step) || close(step);
   if (found) step.id = next_id_++;
   return found;
@@ -67,13 +68,18 @@ bool Batcher::open_prefix(Step& step) {
   prefix_open_ = true;
   step.kind = StepKind::kOpen;
   step.sequence = kPrefixSequence;
+  step.policy = job_.policy;
   step.capacity = static_cast<std::uint32_t>(job_.prefix.size());
+  step.prompt_rows = step.capacity;
   return true;
 }
 
 bool Batcher::read_prefix(Step& step) {
-  const std::size_t count = std::min<std::size_t>(job_.chunk, job_.prefix.size() - prefix_sent_);
+  std::size_t count = std::min<std::size_t>(job_.chunk, job_.prefix.size() - prefix_sent_);
   if (count == 0) return false;
+  if (const std::size_t period = job_.compaction.period; period > 0) {
+    count = std::min(count, period - prefix_sent_ % period);
+  }
   const auto first = job_.prefix.begin() + static_cast<std::ptrdiff_t>(prefix_sent_);
   step.kind = StepKind::kRows;
   step.rows = {{.sequence = kPrefixSequence,
@@ -82,6 +88,33 @@ bool Batcher::read_prefix(Step& step) {
                 .sample = false}};
   step.tokens.assign(first, first + static_cast<std::ptrdiff_t>(count));
   prefix_sent_ += count;
+  return true;
+}
+
+bool Batcher::compact_prefix(Step& step) {
+  if (!job_.compaction.document || !prefix_open_ || prefix_compacted_) return false;
+  prefix_compacted_ = true;
+  step.kind = StepKind::kCompact;
+  step.sequence = kPrefixSequence;
+  return true;
+}
+
+bool Batcher::compact_question(Step& step) {
+  if (loose_.empty()) return false;
+  step.kind = StepKind::kCompact;
+  step.sequence = sequence_of(loose_.front());
+  loose_.pop_front();
+  return true;
+}
+
+// Where questions have compacted copies, the whole document need not outlive the last reader.
+bool Batcher::release_prefix(Step& step) {
+  const bool wanted =
+      job_.compaction.question ? !waiting_.empty() || !unread_.empty() : unfinished_ > 0;
+  if (!prefix_open_ || wanted) return false;
+  prefix_open_ = false;
+  step.kind = StepKind::kRelease;
+  step.sequence = kPrefixSequence;
   return true;
 }
 
@@ -103,7 +136,9 @@ bool Batcher::open_question(Step& step) {
   step.kind = StepKind::kOpen;
   step.sequence = sequence_of(question);
   step.parent = job_.prefix.empty() ? kNoSequence : kPrefixSequence;
+  step.policy = job_.policy;
   step.capacity = questions_[question].capacity;
+  step.prompt_rows = static_cast<std::uint32_t>(job_.questions[question].tokens.size());
   step.sampling = job_.questions[question].sampling;
   listener_.on_opened(question);
   return true;
@@ -135,6 +170,7 @@ void Batcher::read_questions(Step& step) {
     room -= count;
     if (!whole) break;
     unread_.pop_front();
+    if (job_.compaction.question && !job_.prefix.empty()) loose_.push_back(question);
     flight.questions.push_back(question);
   }
   if (!flight.questions.empty()) flights_.emplace(next_id_, std::move(flight));
@@ -181,12 +217,6 @@ void Batcher::add_rows(Step& step, std::size_t question, std::uint32_t count, bo
 
 bool Batcher::close(Step& step) {
   if (unfinished_ > 0) return false;
-  if (prefix_open_) {
-    prefix_open_ = false;
-    step.kind = StepKind::kRelease;
-    step.sequence = kPrefixSequence;
-    return true;
-  }
   step.kind = StepKind::kStop;
   stopped_ = true;
   return true;

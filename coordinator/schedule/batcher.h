@@ -2,7 +2,8 @@
 // counts, positions and token ids, so it can be simulated.
 //
 // The order of things:
-//   1. the prefix, if there is one, as sequence 0, in chunks; nothing waits for a result
+//   1. the prefix, if there is one, as sequence 0, in chunks; nothing waits for a result. A policy
+//      that keeps some rows of a whole document compacts it here
 //   2. as many questions as may be open at a time, each a fork of sequence 0; longest first, so
 //      that the memory's peak comes at once and is the planned one, and no long answer is left
 //      alone at the end
@@ -11,7 +12,9 @@
 //      more often than needed, fewer would leave stages idle. A group's next step is due as soon
 //      as its tokens are back; it takes turns with questions that are still being read
 //   5. a question that ends is released, and the next one takes its place
-//   6. sequence 0 is released, and the pipeline stops
+//      A policy that looks at the question compacts the question's copy of the document as soon as
+//      its own tokens are read
+//   6. sequence 0 is released once nobody will read it, and the pipeline stops
 // Question i is sequence i + 1. Which questions share a step depends on when results come back;
 // their tokens do not.
 #pragma once
@@ -23,6 +26,7 @@
 #include <vector>
 
 #include "common/wire/step.h"
+#include "coordinator/schedule/compaction_times.h"
 
 namespace varve {
 
@@ -40,6 +44,8 @@ struct BatchJob {
   std::uint32_t parallel = 1;  // most questions open at a time
   std::uint32_t stages = 1;    // of the pipeline
   std::uint32_t context = 0;   // positions that the model has
+  std::uint32_t policy = 0;    // of the run's cache policies: the one of every sequence
+  CompactionTimes compaction{};
 };
 
 enum class FinishReason : std::uint8_t {
@@ -87,9 +93,12 @@ class Batcher final : public StepSource {
   // Each tries to fill `step` with the next of its kind.
   bool open_prefix(Step& step);
   bool read_prefix(Step& step);
+  bool compact_prefix(Step& step);
+  bool compact_question(Step& step);
   bool release_question(Step& step);
   bool open_question(Step& step);
   bool run_rows(Step& step);
+  bool release_prefix(Step& step);
   bool close(Step& step);
 
   void report_prefix();
@@ -109,8 +118,10 @@ class Batcher final : public StepSource {
   bool prefix_open_ = false;
   std::size_t prefix_sent_ = 0;
   std::size_t prefix_reported_ = 0;
+  bool prefix_compacted_ = false;
   std::deque<std::size_t> waiting_;   // not open yet, longest first
   std::deque<std::size_t> unread_;    // open, some of their own tokens not sent
+  std::deque<std::size_t> loose_;     // read, their copy of the prefix not compacted
   std::deque<std::size_t> ready_;     // their last token is back and not sent
   std::deque<std::size_t> finished_;  // to be released
   std::size_t open_ = 0;              // questions that hold rows

@@ -66,6 +66,9 @@ ScalePlaces scale_places(DType dtype) {
     case DType::kF32:
     case DType::kF16:
     case DType::kBF16:
+    case DType::kInt8:
+    case DType::kInt4:
+    case DType::kInt2:
       break;
   }
   throw std::logic_error("a plain type has no blocks");
@@ -157,6 +160,10 @@ std::uint32_t gguf_number(DType dtype) {
       return 13;
     case DType::kQ6_K:
       return 14;
+    case DType::kInt8:
+    case DType::kInt4:
+    case DType::kInt2:
+      break;  // cached rows alone
   }
   throw std::logic_error("no such type");
 }

@@ -14,11 +14,12 @@ constexpr std::size_t kVocab = 97;
 
 class TinyModel {
  public:
-  TinyModel() {
+  explicit TinyModel(bool wide_heads) {
     w_.set("general.architecture", "llama").set("general.name", "tiny");
     w_.set("llama.block_count", 5U).set("llama.embedding_length", 64U);
     w_.set("llama.feed_forward_length", 96U).set("llama.context_length", 4096U);
-    w_.set("llama.attention.head_count", 4U).set("llama.attention.head_count_kv", 2U);
+    w_.set("llama.attention.head_count", wide_heads ? 2U : 4U);
+    w_.set("llama.attention.head_count_kv", wide_heads ? 1U : 2U);
     w_.set("llama.attention.layer_norm_rms_epsilon", 1e-5F).set("llama.rope.freq_base", 1e4F);
     w_.set("llama.vocab_size", 97U);
     matrix("token_embd.weight", kVocab, kHidden, DType::kQ8_0);
@@ -59,8 +60,8 @@ class TinyModel {
 
 }  // namespace
 
-void write_tiny_model(const std::filesystem::path& path) {
-  TinyModel().writer().write(path);
+void write_tiny_model(const std::filesystem::path& path, bool wide_heads) {
+  TinyModel(wide_heads).writer().write(path);
 }
 
 }  // namespace varve

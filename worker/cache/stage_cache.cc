@@ -1,13 +1,49 @@
 #include "worker/cache/stage_cache.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "common/error.h"
+#include "common/policy/allocation.h"
 
 namespace varve {
+namespace {
 
-StageCache::StageCache(const ModelConfig& model, LayerRange layers, DType dtype, Ops& ops)
-    : model_(model), layers_(layers), dtype_(dtype), ops_(ops) {}
+// Rows of each head; they are as many in all of them.
+std::size_t rows_of(const LayerCache& cache) {
+  std::size_t rows = cache.own == nullptr ? 0 : cache.own->rows(0);
+  for (const auto& segment : cache.shared) rows += segment->rows(0);
+  return rows;
+}
+
+bool is_compact(const CachePolicy& policy) {
+  return policy.config.positions == Positions::kCompact;
+}
+
+}  // namespace
+
+StageCache::StageCache(const ModelConfig& model, LayerRange layers, Options options, Ops& ops)
+    : model_(model),
+      layers_(layers),
+      options_(std::move(options)),
+      ops_(ops),
+      compactor_(model, ops, ledger_) {
+  if (options_.policies.empty()) options_.policies.emplace_back();
+  for (const PolicyConfig& policy : options_.policies) {
+    policies_.push_back(std::make_unique<CachePolicy>(policy));
+  }
+  bool turns = options_.plain_slots > 0;
+  for (const auto& policy : policies_) {
+    if (policy->config.compaction.name != "per_chunk") {
+      needs_ = needs_ | document_needs(policy->config);
+    }
+    turns = turns || is_compact(*policy) || document_needs(policy->config).query_moments;
+  }
+  if (turns) {
+    plain_ = std::make_unique<PlainKeys>(model_, options_.inv_freq, options_.rows,
+                                         options_.plain_slots, options_.dtype, ops_, ledger_);
+  }
+}
 
 StageCache::Sequence& StageCache::find(std::uint32_t sequence) {
   const auto found = sequences_.find(sequence);
@@ -15,43 +51,194 @@ StageCache::Sequence& StageCache::find(std::uint32_t sequence) {
   return found->second;
 }
 
-void StageCache::open(std::uint32_t sequence, std::uint32_t parent, std::size_t capacity) {
-  VARVE_CHECK(!sequences_.contains(sequence), "sequence {} is open already", sequence);
-  Sequence fresh{std::vector<LayerCache>(layers_.count())};
-  if (parent != kNoSequence) {
-    Sequence& from = find(parent);
-    for (std::size_t local = 0; local < layers_.count(); ++local) {
-      LayerCache& theirs = from.layers[local];
-      fresh.layers[local].shared = theirs.shared;
-      if (theirs.own == nullptr) continue;
+void StageCache::set_budgets(Sequence& fresh, const Sequence* parent) const {
+  const PolicyConfig& policy = fresh.policy->config;
+  const std::size_t rows = fresh.document_rows;
+  if (needs_uncertainty(policy)) {
+    if (parent != nullptr) fresh.budgets = parent->budgets;
+  } else {
+    const std::size_t budget = budget_rows(policy, rows, model_, options_.dtype);
+    fresh.budgets = layer_budgets(policy, budget, rows, model_.layers);
+  }
+  if (parent == nullptr || policy.decode.name != "one_pool") return;
+  fresh.inherited = fresh.budgets;
+  for (std::uint32_t& budget : fresh.budgets) {
+    budget = static_cast<std::uint32_t>(pool_budget(policy, budget, rows));
+  }
+}
+
+// By counts of the whole model, so that all stages decide alike. What never loses a row simply
+// grows, and is the full cache bit for bit.
+void StageCache::set_growth(Sequence& fresh, const Sequence* parent) const {
+  const PolicyConfig& policy = fresh.policy->config;
+  const auto layers_lose_rows = [&](std::size_t own) {
+    for (std::size_t layer = 0; layer < fresh.budgets.size(); ++layer) {
+      const std::size_t before = fresh.inherited.empty() ? 0 : fresh.inherited[layer];
+      if (before + own > fresh.budgets[layer]) return true;
+    }
+    return false;
+  };
+  if (parent == nullptr) {
+    const bool streams = policy.compaction.name == "per_chunk";
+    if (streams && layers_lose_rows(fresh.capacity)) fresh.growth = Growth::kStream;
+    return;
+  }
+  if (policy.decode.name == "one_pool") {
+    if (layers_lose_rows(fresh.capacity)) fresh.growth = Growth::kStream;
+    return;
+  }
+  const std::size_t answer = fresh.capacity - fresh.prompt_rows;
+  const DecodeSchedule schedule(policy.decode, answer);
+  if (!schedule.has_pool() || schedule.peak_rows() >= answer) return;
+  fresh.growth = Growth::kPool;
+  fresh.schedule = schedule;
+}
+
+StageCache::Sequence StageCache::make_sequence(const Step& step, const Sequence* parent) const {
+  VARVE_CHECK(step.policy < policies_.size(), "policy {} of {}", step.policy, policies_.size());
+  const CachePolicy& policy = *policies_[step.policy];
+  Sequence fresh;
+  fresh.policy = &policy;
+  fresh.is_document = parent == nullptr;
+  fresh.begin = parent == nullptr ? 0 : parent->begin + parent->seen;
+  fresh.document_rows = parent == nullptr ? step.capacity : parent->document_rows;
+  fresh.capacity = step.capacity;
+  fresh.prompt_rows = step.prompt_rows;
+  fresh.layers.resize(layers_.count());
+  set_budgets(fresh, parent);
+  set_growth(fresh, parent);
+  const bool watches = policy.config.compaction.name == "after_question";
+  fresh.observes =
+      fresh.is_document || fresh.growth != Growth::kGrow || (watches && step.capacity > 0);
+  fresh.plain_keys = is_compact(policy) && fresh.growth != Growth::kGrow;
+  VARVE_CHECK(!fresh.plain_keys || plain_ != nullptr, "no room planned for plain keys");
+  return fresh;
+}
+
+void StageCache::open(const Step& step) {
+  VARVE_CHECK(!sequences_.contains(step.sequence), "sequence {} is open already", step.sequence);
+  Sequence* parent = step.parent == kNoSequence ? nullptr : &find(step.parent);
+  Sequence fresh = make_sequence(step, parent);
+  for (std::size_t local = 0; local < layers_.count(); ++local) open_layer(fresh, local, parent);
+  sequences_.emplace(step.sequence, std::move(fresh));
+}
+
+RowRoom StageCache::room_of(const Sequence& sequence, std::size_t local) const {
+  const PolicyConfig& policy = sequence.policy->config;
+  const std::size_t layer = model_layer(local);
+  const std::size_t budget = sequence.budgets.empty() ? 0 : sequence.budgets[layer];
+  if (sequence.is_document) return document_room(policy, budget, sequence.capacity);
+  const OwnRows own{sequence.prompt_rows, sequence.capacity - sequence.prompt_rows};
+  if (policy.decode.name == "one_pool" && sequence.growth == Growth::kGrow) {
+    return {own.total(), true};
+  }
+  return question_room(policy, budget, sequence.inherited.empty() ? 0 : sequence.inherited[layer],
+                       own);
+}
+
+void StageCache::open_layer(Sequence& fresh, std::size_t local, Sequence* parent) {
+  LayerCache& cache = fresh.layers[local];
+  if (parent != nullptr) {
+    LayerCache& theirs = parent->layers[local];
+    cache.shared = theirs.shared;
+    if (theirs.own != nullptr) {
       theirs.own->seal();
-      fresh.layers[local].shared.push_back(theirs.own);
+      cache.shared.push_back(theirs.own);
     }
   }
-  for (LayerCache& cache : fresh.layers) {
-    if (capacity == 0) break;
-    cache.own = std::make_shared<Segment>(model_, capacity, dtype_, ops_, ledger_);
+  const RowRoom room = room_of(fresh, local);
+  if (room.rows > 0) {
+    const SegmentShape shape =
+        SegmentShape::even(model_, room.rows, options_.dtype, room.shared_positions);
+    cache.own = std::make_shared<Segment>(shape, model_.head_dim, ops_, ledger_);
   }
-  sequences_.emplace(sequence, std::move(fresh));
+  cache.observed = open_observed(fresh, local, parent);
+  if (parent != nullptr && fresh.growth == Growth::kStream) {
+    std::vector<SegmentView> from;
+    for (const auto& segment : cache.shared) from.push_back(segment->view());
+    if (!from.empty()) compactor_.gather(from, all_rows(from), *cache.own);
+    cache.shared.clear();
+    if (fresh.plain_keys && !parent->plain_keys) plain_->unsettle(*cache.own);
+  }
+}
+
+// A document observes what any policy may want to know when it compacts a fork of it.
+std::shared_ptr<TrackedObserved> StageCache::open_observed(const Sequence& fresh, std::size_t local,
+                                                           const Sequence* parent) {
+  const PolicyConfig& policy = fresh.policy->config;
+  const auto track = [this](Observed observed) {
+    return std::make_shared<TrackedObserved>(std::move(observed), ledger_);
+  };
+  if (parent == nullptr) {
+    const ObservedNeeds needs = fresh.growth == Growth::kStream ? document_needs(policy) : needs_;
+    if (!needs.any()) return nullptr;
+    return track({model_, needs, room_of(fresh, local).rows, policy.keep_first, ops_});
+  }
+  const std::shared_ptr<TrackedObserved>& theirs = parent->layers[local].observed;
+  if (policy.compaction.name == "after_question" && theirs != nullptr) {
+    return track(theirs->get().copy(theirs->get().rows()));
+  }
+  const ObservedNeeds needs = answer_needs(policy);
+  const bool evicts = fresh.growth != Growth::kGrow;
+  if (!evicts || !needs.any()) return theirs;
+  const std::size_t rows = room_of(fresh, local).rows;
+  if (fresh.growth == Growth::kStream && theirs != nullptr) return track(theirs->get().copy(rows));
+  return track({model_, needs, rows, policy.keep_first, ops_});
 }
 
 void StageCache::release(std::uint32_t sequence) {
-  find(sequence);
+  note_end(find(sequence));
   sequences_.erase(sequence);
 }
 
-void StageCache::append(LayerCache& cache, const SequenceRows& rows, std::size_t at,
-                        std::span<const std::int32_t> positions, ConstMatrix k, ConstMatrix v) {
-  VARVE_CHECK(cache.own != nullptr, "sequence {} has no rows of its own", rows.sequence);
-  const auto part = [&](ConstMatrix m) {
-    return ConstMatrix{m.row(at), rows.count, m.cols, m.stride};
-  };
-  cache.own->append(part(k), part(v), positions.subspan(at, rows.count));
+std::size_t StageCache::next_rotation(const Sequence& sequence) const {
+  if (is_compact(*sequence.policy)) return held(sequence);
+  return sequence.begin + sequence.seen;
+}
+
+std::size_t StageCache::held(const Sequence& sequence) const {
+  return rows_of(sequence.layers.front());
+}
+
+void StageCache::begin(std::span<const SequenceRows> rows, std::span<std::int32_t> rotations) {
+  std::size_t at = 0;
+  for (const SequenceRows& r : rows) {
+    const Sequence& sequence = find(r.sequence);
+    const std::size_t first = is_compact(*sequence.policy) ? held(sequence) : r.begin;
+    const auto out = rotations.subspan(at, r.count);
+    std::iota(out.begin(), out.end(), static_cast<std::int32_t>(first));
+    at += r.count;
+  }
+  if (plain_) plain_->begin(rotations);
+}
+
+void StageCache::append(Sequence& sequence, std::size_t local, const SequenceRows& rows,
+                        std::size_t at, std::span<const std::int32_t> positions, Matrix k,
+                        ConstMatrix v) {
+  Segment* own = sequence.layers[local].own.get();
+  VARVE_CHECK(own != nullptr, "sequence {} has no rows of its own", rows.sequence);
+  const Matrix keys = k.slice(at, rows.count);
+  if (sequence.plain_keys) plain_->turn_back(keys, at);
+  own->append(keys, {v.row(at), rows.count, v.cols, v.stride}, positions.subspan(at, rows.count));
+}
+
+std::span<const SegmentView> StageCache::views(const Sequence& sequence, std::size_t local) {
+  const LayerCache& cache = sequence.layers[local];
+  views_.clear();
+  std::size_t rows = 0;
+  for (const auto& segment : cache.shared) {
+    views_.push_back(segment->view());
+    rows += segment->rows(0);
+  }
+  if (cache.own == nullptr) return views_;
+  const SegmentView own = cache.own->view();
+  views_.push_back(sequence.plain_keys ? plain_->turn(own, rows) : own);
+  return views_;
 }
 
 // One item per segment and run of neighbouring rows that see it: questions over one document come
 // as one item, so a backend may read the document's rows once for all of them. Shared segments
-// stand before own ones, which is each row's fold order.
+// stand before own ones, which is each row's fold order. Own segments with plain keys are left out.
 void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> rows) {
   items_.clear();
   std::size_t deepest = 0;
@@ -71,10 +258,11 @@ void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> 
   for (std::size_t depth = 0; depth <= deepest; ++depth) {
     std::size_t at = 0;
     for (const SequenceRows& r : rows) {
-      const LayerCache& cache = find(r.sequence).layers[local];
+      const Sequence& sequence = find(r.sequence);
+      const LayerCache& cache = sequence.layers[local];
       if (depth < cache.shared.size()) {
         add(at, r.count, *cache.shared[depth]);
-      } else if (depth == cache.shared.size()) {
+      } else if (depth == cache.shared.size() && !sequence.plain_keys) {
         add(at, r.count, *cache.own);
       }
       at += r.count;
@@ -83,17 +271,47 @@ void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> 
 }
 
 void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
-                        std::span<const std::int32_t> positions, ConstMatrix q, ConstMatrix k,
+                        std::span<const std::int32_t> positions, ConstMatrix q, Matrix k,
                         ConstMatrix v, const AttendParams& params, Partial out) {
   const std::size_t local = layer - layers_.begin;
+  params_ = params;
   std::size_t at = 0;
   for (const SequenceRows& r : rows) {
-    append(find(r.sequence).layers[local], r, at, positions, k, v);
+    append(find(r.sequence), local, r, at, positions, k, v);
     at += r.count;
   }
   collect_items(local, rows);
   ops_.clear(out);
   ops_.attend(q, positions, items_, params, out);
+  at = 0;
+  for (const SequenceRows& r : rows) {
+    Sequence& sequence = find(r.sequence);
+    if (sequence.plain_keys) {
+      // One after the other: they turn their keys in the same work memory.
+      const AttendItem own{at, r.count, views(sequence, local).back()};
+      ops_.attend(q, positions, {&own, 1}, params, out);
+    }
+    const auto part = [&](Matrix m) { return m.slice(at, r.count); };
+    observe(sequence, local,
+            {{q.row(at), r.count, q.cols, q.stride},
+             part(out.lse),
+             positions.subspan(at, r.count),
+             plain_ ? plain_->back(at, r.count) : ConstMatrix{}});
+    at += r.count;
+  }
+}
+
+// A question that watches its document does not watch its own rows, which stay.
+void StageCache::observe(Sequence& sequence, std::size_t local, const ObservedRows& rows) {
+  const std::shared_ptr<TrackedObserved>& observed = sequence.layers[local].observed;
+  if (observed == nullptr || rows.q.rows == 0) return;
+  // A fork's that is not its own any more than its document's is only looked at.
+  if (!sequence.observes) return;
+  std::span<const SegmentView> segments = views(sequence, local);
+  if (!sequence.is_document && sequence.growth != Growth::kStream && sequence.layers[local].own) {
+    segments = segments.first(segments.size() - 1);
+  }
+  observed->get().observe(rows, segments, params_);
 }
 
 }  // namespace varve

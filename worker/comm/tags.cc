@@ -18,6 +18,8 @@ std::string_view tag_name(Tag tag) {
       return "kCredit";
     case Tag::kTokens:
       return "kTokens";
+    case Tag::kStatistics:
+      return "kStatistics";
     case Tag::kReport:
       return "kReport";
     case Tag::kTest:

@@ -20,6 +20,9 @@ enum class Tag : std::uint8_t {
   // Last stage -> stage 0: sampled tokens.
   kTokens,
 
+  // All -> last stage -> all: what a cache policy must know of every layer before it compacts.
+  kStatistics,
+
   // End of the run, all -> rank 0.
   kReport,
 

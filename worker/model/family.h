@@ -26,9 +26,9 @@ struct LayerScratch {
   Matrix up;    // [T, intermediate]
 };
 
-/// Appends k, v to the layer's cache and leaves the attention of q over it in `out`. Bound by the
-/// stage: model and cache do not know each other.
-using Attend = std::function<void(std::size_t layer, ConstMatrix q, ConstMatrix k, ConstMatrix v,
+/// Appends k, v to the layer's cache and leaves the attention of q over it in `out`; k may be
+/// overwritten. Bound by the stage: model and cache do not know each other.
+using Attend = std::function<void(std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
                                   std::optional<std::size_t> window, Partial out)>;
 
 struct LayerContext {

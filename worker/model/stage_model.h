@@ -33,6 +33,8 @@ class StageModel {
   void embed(std::span<const std::int32_t> tokens);
   /// Applies the stage's layers to the residual of positions.size() rows.
   void run(std::span<const std::int32_t> positions, const Attend& attend);
+  /// Last stage: most rows of a call of `logits`.
+  std::size_t samples() const { return logits_.rows; }
   /// Last stage: logits [n, vocab] of the given rows of the residual, in that order.
   Matrix logits(std::span<const std::size_t> rows);
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "common/error.h"
-#include "worker/model/sampler.h"
 #include "worker/pipeline/clock.h"
 
 namespace varve {
@@ -15,12 +15,12 @@ bool is_decode(const Step& step) {
                      [](const SequenceRows& r) { return r.sample && r.count == 1; });
 }
 
-void check_finite(const RowSummary& logits, const SequenceRows& rows) {
+void check_finite(const RowSummary& logits, std::uint32_t sequence, std::uint32_t position) {
   if (std::isfinite(logits.largest) && std::isfinite(logits.log_sum)) return;
   throw Error(ExitCode::kOther,
               fmt::format("sequence {}, position {}: the logits are not finite (largest {}); the "
                           "model's weights or its configuration cannot be right",
-                          rows.sequence, rows.begin + rows.count - 1, logits.largest));
+                          sequence, position, logits.largest));
 }
 
 }  // namespace
@@ -33,7 +33,13 @@ Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& opt
       options_(options),
       source_(source),
       hooks_(std::move(hooks)),
-      cache_(model.config(), model.layers(), options.kv_dtype, ops) {
+      cache_(model.config(), model.layers(),
+             {.dtype = options.kv_dtype,
+              .policies = options.policies,
+              .inv_freq = rope_frequencies(model.config()),
+              .rows = options.rows,
+              .plain_slots = options.plain_slots},
+             ops) {
   VARVE_CHECK(model.is_first() == (source != nullptr), "layers from {}, source {}",
               model.layers().begin, source != nullptr);
   if (!model.is_first()) inlet_.emplace(comm, comm.rank() - 1, options.in_flight, options.deadline);
@@ -93,11 +99,16 @@ void Stage::receive_result() {
 void Stage::apply(const Step& step) {
   switch (step.kind) {
     case StepKind::kOpen:
-      cache_.open(step.sequence, step.parent, step.capacity);
+      cache_.open(step);
       if (model_.is_last()) sampling_[step.sequence] = step.sampling;
       break;
     case StepKind::kRows:
       run_rows(step);
+      return;
+    case StepKind::kCompact:
+      // First, so that the next stage can start while this one compacts.
+      if (outlet_) outlet_->pass(step, {});
+      compact(step);
       return;
     case StepKind::kRelease:
       cache_.release(step.sequence);
@@ -133,14 +144,16 @@ void Stage::run_rows(const Step& step) {
     const ScopedTimer timer(busy_ns_);
     if (model_.is_first()) model_.embed(step.tokens);
     const ModelConfig& config = model_.config();
-    const auto attend = [&](std::size_t layer, ConstMatrix q, ConstMatrix k, ConstMatrix v,
+    const auto attend = [&](std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
                             std::optional<std::size_t> window, Partial out) {
       const AttendParams params{.q_heads = config.q_heads,
                                 .scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim)),
                                 .window = window};
       cache_.attend(layer, step.rows, positions_, q, k, v, params, out);
     };
-    model_.run(positions_, attend);
+    rotations_.resize(positions_.size());
+    cache_.begin(step.rows, rotations_);
+    model_.run(rotations_, attend);
   }
   if (outlet_) {
     note(ActivityKind::kSending, step.id, comm_.rank() + 1);
@@ -148,38 +161,97 @@ void Stage::run_rows(const Step& step) {
   } else {
     sample_rows(step);
   }
+  const ScopedTimer timer(busy_ns_);
+  cache_.settle(step.rows);
 }
 
-void Stage::sample_rows(const Step& step) {
-  sampled_rows_.clear();
+void Stage::compact(const Step& step) {
+  note(ActivityKind::kComputing, step.id, comm_.rank());
+  std::vector<float> statistics;
+  {
+    const ScopedTimer timer(busy_ns_);
+    statistics = cache_.statistics(step.sequence);
+  }
+  if (!statistics.empty()) statistics = share_statistics(statistics, step.id);
+  const ScopedTimer timer(busy_ns_);
+  cache_.compact(step.sequence, statistics);
+}
+
+// One float a layer of the whole model, in layer order. The last stage comes to it last, so it is
+// where they meet.
+std::vector<float> Stage::share_statistics(const std::vector<float>& own, std::uint64_t step) {
+  const int last = comm_.size() - 1;
+  const std::string what = fmt::format("the layers' statistics of step {}", step);
+  const Waiting waiting{options_.deadline, what};
+  note(ActivityKind::kReceiving, step, last);
+  const ScopedTimer timer(result_wait_ns_);
+  const auto parts = comm_.gather(std::as_bytes(std::span(own)), last, Tag::kStatistics, waiting);
+  std::vector<std::byte> bytes;
+  for (const std::vector<std::byte>& part : parts) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  }
+  comm_.broadcast(bytes, last, Tag::kStatistics, waiting);
+  VARVE_CHECK(bytes.size() == model_.config().layers * sizeof(float),
+              "{} bytes of statistics for {} layers", bytes.size(), model_.config().layers);
+  std::vector<float> all(model_.config().layers);
+  std::memcpy(all.data(), bytes.data(), bytes.size());
+  return all;
+}
+
+void Stage::list_wanted(const Step& step) {
+  wanted_.clear();
   std::size_t at = 0;
   for (const SequenceRows& r : step.rows) {
+    for (std::size_t i = 0; i + 1 < r.count && r.score; ++i) {
+      wanted_.push_back(
+          {at + i, r.begin + static_cast<std::uint32_t>(i), r.sequence, step.tokens[at + i + 1]});
+    }
     at += r.count;
-    if (r.sample) sampled_rows_.push_back(at - 1);
+    if (r.sample) wanted_.push_back({at - 1, r.begin + r.count - 1, r.sequence, std::nullopt});
   }
-  if (sampled_rows_.empty()) return;
+}
+
+// In pieces, since there is room for the logits of so many rows.
+void Stage::sample_rows(const Step& step) {
+  list_wanted(step);
+  if (wanted_.empty()) return;
   note(ActivityKind::kSampling, step.id, comm_.rank());
   StepResult result{.step = step.id, .tokens = {}};
   {
     const ScopedTimer timer(busy_ns_);
-    const Matrix logits = model_.logits(sampled_rows_);
-    if (hooks_.on_logits) hooks_.on_logits(step, logits);
-    summaries_.resize(logits.rows);
-    ops_.summarize(logits, summaries_);
-    std::size_t i = 0;
-    for (const SequenceRows& r : step.rows) {
-      if (!r.sample) continue;
-      const SamplingParams& params = sampling_.at(r.sequence);
-      check_finite(summaries_[i], r);
-      if (params.temperature > 0) {
-        ops_.download(logits_.data(), logits.row(i), logits_.size() * sizeof(float));
-      }
-      const std::uint32_t position = r.begin + r.count - 1;
-      const Sampled s = sample(summaries_[i++], logits_, params, position);
-      result.tokens.push_back({r.sequence, position, s.token, s.logprob});
+    for (std::size_t at = 0; at < wanted_.size(); at += model_.samples()) {
+      const std::size_t count = std::min(model_.samples(), wanted_.size() - at);
+      sample_piece(step, std::span(wanted_).subspan(at, count), result);
     }
   }
   deliver(result);
+}
+
+void Stage::sample_piece(const Step& step, std::span<const Wanted> wanted, StepResult& result) {
+  logit_rows_.clear();
+  for (const Wanted& w : wanted) logit_rows_.push_back(w.row);
+  const Matrix logits = model_.logits(logit_rows_);
+  if (hooks_.on_logits) hooks_.on_logits(step, logits);
+  summaries_.resize(logits.rows);
+  ops_.summarize(logits, summaries_);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    check_finite(summaries_[i], wanted[i].sequence, wanted[i].position);
+    const Sampled s = choose(wanted[i], summaries_[i], logits.row(i));
+    result.tokens.push_back({wanted[i].sequence, wanted[i].position, s.token, s.logprob});
+  }
+}
+
+Sampled Stage::choose(const Wanted& wanted, const RowSummary& summary, const float* logits) {
+  if (wanted.target) {
+    float logit = 0;
+    ops_.download(&logit, logits + *wanted.target, sizeof logit);
+    return {*wanted.target, logit - summary.largest - summary.log_sum};
+  }
+  const SamplingParams& params = sampling_.at(wanted.sequence);
+  if (params.temperature > 0) {
+    ops_.download(logits_.data(), logits, logits_.size() * sizeof(float));
+  }
+  return sample(summary, logits_, params, wanted.position);
 }
 
 void Stage::deliver(const StepResult& result) {

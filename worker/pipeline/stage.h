@@ -14,6 +14,7 @@
 #include "common/wire/step.h"
 #include "worker/cache/stage_cache.h"
 #include "worker/comm/communicator.h"
+#include "worker/model/sampler.h"
 #include "worker/model/stage_model.h"
 #include "worker/pipeline/channel.h"
 #include "worker/pipeline/result_outbox.h"
@@ -41,7 +42,9 @@ class Stage {
     std::size_t rows = 0;       // most rows of a step
     std::size_t in_flight = 1;  // most steps under way to the next stage
     DType kv_dtype = DType::kF16;
-    std::chrono::milliseconds deadline{};  // of every wait for another rank
+    std::vector<PolicyConfig> policies = {PolicyConfig{}};  // that a sequence may open with
+    std::size_t plain_slots = 0;                            // StageCache::Options
+    std::chrono::milliseconds deadline{};                   // of every wait for another rank
   };
 
   /// `source` is given on stage 0 alone. All references must outlive this.
@@ -53,6 +56,7 @@ class Stage {
 
   const StageTimes& times() const { return times_; }
   const Ledger& ledger() const { return cache_.ledger(); }
+  std::vector<LayerReceipt> receipts() const { return cache_.receipts(); }
   std::size_t channel_bytes() const { return outlet_ ? outlet_->buffer_bytes() : 0; }
 
  private:
@@ -61,8 +65,20 @@ class Stage {
   void receive_result();
   void apply(const Step& step);
   void run_rows(const Step& step);
+  void compact(const Step& step);
+  std::vector<float> share_statistics(const std::vector<float>& own, std::uint64_t step);
   void fill_positions(const Step& step);
+  /// A row whose logits are wanted, and the token that follows it if that is known.
+  struct Wanted {
+    std::size_t row;  // of the step
+    std::uint32_t position;
+    std::uint32_t sequence;
+    std::optional<std::int32_t> target;
+  };
+  void list_wanted(const Step& step);
   void sample_rows(const Step& step);
+  void sample_piece(const Step& step, std::span<const Wanted> wanted, StepResult& result);
+  Sampled choose(const Wanted& wanted, const RowSummary& summary, const float* logits);
   void deliver(const StepResult& result);
   void record(const Step& step, std::chrono::steady_clock::time_point begin);
   void note(ActivityKind kind, std::uint64_t step, int peer) const;
@@ -79,10 +95,12 @@ class Stage {
   std::optional<ResultOutbox> results_;               // last stage, unless it is stage 0 too
   std::map<std::uint32_t, SamplingParams> sampling_;  // last stage: of the open sequences
 
-  std::vector<std::int32_t> positions_;    // [T] of the step at hand
-  std::vector<std::size_t> sampled_rows_;  // rows of the step whose logits are wanted
-  std::vector<RowSummary> summaries_;      // [sampled rows]
-  std::vector<float> logits_;              // one row [vocab] on the host
+  std::vector<std::int32_t> positions_;  // [T] of the step at hand, in the document
+  std::vector<std::int32_t> rotations_;  // [T] the positions that its queries and keys turn by
+  std::vector<Wanted> wanted_;           // of the step
+  std::vector<std::size_t> logit_rows_;  // of a piece of them
+  std::vector<RowSummary> summaries_;    // [rows of a piece]
+  std::vector<float> logits_;            // one row [vocab] on the host
 
   StageTimes times_;
   std::uint64_t busy_ns_ = 0;

@@ -37,6 +37,8 @@ void Worker::run(StepSource* source, StageHooks hooks) {
   const Stage::Options options{.rows = orders_.rows,
                                .in_flight = orders_.in_flight,
                                .kv_dtype = orders_.kv_dtype,
+                               .policies = orders_.policies,
+                               .plain_slots = orders_.plain_slots,
                                .deadline = std::chrono::milliseconds(orders_.step_deadline_ms)};
   stage_.emplace(*stage_model_, comm_, *ops_, options, source, std::move(hooks));
   stage_->run();

@@ -28,6 +28,9 @@ class Worker {
   /// Of the threads that compute, in their order; empty: they are not pinned.
   const std::vector<std::uint32_t>& pinned_cores() const { return pinned_cores_; }
   StageTimes times() const { return stage_ ? stage_->times() : StageTimes{}; }
+  std::vector<LayerReceipt> receipts() const {
+    return stage_ ? stage_->receipts() : std::vector<LayerReceipt>{};
+  }
   /// Counted where they were allocated; kv at its peak.
   Footprint bytes() const;
 

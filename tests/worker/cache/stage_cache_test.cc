@@ -53,13 +53,24 @@ Rows make_rows(const ModelConfig& m, const std::vector<std::pair<std::int32_t, i
   return rows;
 }
 
+Step open_step(std::uint32_t sequence, std::uint32_t parent, std::uint32_t capacity) {
+  Step step;
+  step.kind = StepKind::kOpen;
+  step.sequence = sequence;
+  step.parent = parent;
+  step.capacity = capacity;
+  step.prompt_rows = capacity;
+  return step;
+}
+
 class StageCacheTest : public testing::TestWithParam<std::string> {
  protected:
   std::vector<float> attend(StageCache& cache, std::size_t layer,
                             const std::vector<SequenceRows>& sequences, Rows rows) {
     const AttendParams params{.q_heads = model_.q_heads, .scale = 1 / std::sqrt(8.0F)};
-    cache.attend(layer, sequences, rows.positions, rows.matrix(rows.q), rows.matrix(rows.k),
-                 rows.matrix(rows.v), params, rows.partial());
+    const Matrix k{rows.k.data(), rows.count, model_.kv_width(), model_.kv_width()};
+    cache.attend(layer, sequences, rows.positions, rows.matrix(rows.q), k, rows.matrix(rows.v),
+                 params, rows.partial());
     return rows.out;
   }
   std::vector<std::pair<std::int32_t, int>> span(std::int32_t begin, std::int32_t end, int salt) {
@@ -74,17 +85,17 @@ class StageCacheTest : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(StageCacheTest, AForkSeesItsParentsRowsAndNotItsSiblings) {
-  StageCache cache(model_, layers_, DType::kF32, *ops_);
-  cache.open(0, kNoSequence, 5);
+  StageCache cache(model_, layers_, {.dtype = DType::kF32}, *ops_);
+  cache.open(open_step(0, kNoSequence, 5));
   attend(cache, 1, {{0, 0, 5, false}}, make_rows(model_, span(0, 5, 7)));
-  cache.open(1, 0, 3);
-  cache.open(2, 0, 3);
+  cache.open(open_step(1, 0, 3));
+  cache.open(open_step(2, 0, 3));
   // Sibling 2 has taken other rows at the same positions before 1 takes its own.
   attend(cache, 1, {{2, 5, 2, false}}, make_rows(model_, span(5, 7, 99)));
   const auto forked = attend(cache, 1, {{1, 5, 3, false}}, make_rows(model_, span(5, 8, 7)));
 
-  StageCache alone(model_, layers_, DType::kF32, *ops_);
-  alone.open(0, kNoSequence, 8);
+  StageCache alone(model_, layers_, {.dtype = DType::kF32}, *ops_);
+  alone.open(open_step(0, kNoSequence, 8));
   const auto whole = attend(alone, 1, {{0, 0, 8, false}}, make_rows(model_, span(0, 8, 7)));
   // Two segments fold by (out, lse), one segment in one go: equal within rounding.
   for (std::size_t i = 0; i < forked.size(); ++i) {
@@ -94,14 +105,14 @@ TEST_P(StageCacheTest, AForkSeesItsParentsRowsAndNotItsSiblings) {
 
 TEST_P(StageCacheTest, QuestionsTogetherGiveTheBitsOfEachAlone) {
   const auto ask = [&](const std::vector<int>& salts) {
-    StageCache cache(model_, layers_, DType::kF16, *ops_);
-    cache.open(0, kNoSequence, 70);
+    StageCache cache(model_, layers_, {.dtype = DType::kF16}, *ops_);
+    cache.open(open_step(0, kNoSequence, 70));
     attend(cache, 2, {{0, 0, 70, false}}, make_rows(model_, span(0, 70, 0)));
     std::vector<SequenceRows> sequences;
     std::vector<std::pair<std::int32_t, int>> rows;
     for (std::size_t i = 0; i < salts.size(); ++i) {
       const auto id = static_cast<std::uint32_t>(i + 1);
-      cache.open(id, 0, 4);
+      cache.open(open_step(id, 0, 4));
       sequences.push_back({id, 70, 2, true});
       rows.emplace_back(70, salts[i]);
       rows.emplace_back(71, salts[i]);
@@ -119,12 +130,12 @@ TEST_P(StageCacheTest, QuestionsTogetherGiveTheBitsOfEachAlone) {
 }
 
 TEST_P(StageCacheTest, TheLedgerEqualsThePlanAndReturnsToZero) {
-  StageCache cache(model_, layers_, DType::kBF16, *ops_);
+  StageCache cache(model_, layers_, {.dtype = DType::kBF16}, *ops_);
   const auto rows_of = [&](std::size_t n) { return 2 * segment_bytes(model_, n, DType::kBF16); };
-  cache.open(0, kNoSequence, 100);
+  cache.open(open_step(0, kNoSequence, 100));
   EXPECT_EQ(cache.ledger().current(), rows_of(100));
-  cache.open(1, 0, 10);
-  cache.open(2, 0, 20);
+  cache.open(open_step(1, 0, 10));
+  cache.open(open_step(2, 0, 20));
   EXPECT_EQ(cache.ledger().current(), rows_of(100) + rows_of(10) + rows_of(20));
   cache.release(1);
   EXPECT_EQ(cache.ledger().current(), rows_of(100) + rows_of(20));
@@ -136,14 +147,14 @@ TEST_P(StageCacheTest, TheLedgerEqualsThePlanAndReturnsToZero) {
 }
 
 TEST_P(StageCacheTest, BreakingTheRulesIsABug) {
-  StageCache cache(model_, layers_, DType::kF32, *ops_);
-  cache.open(0, kNoSequence, 2);
-  EXPECT_THROW(cache.open(0, kNoSequence, 2), std::logic_error);
+  StageCache cache(model_, layers_, {.dtype = DType::kF32}, *ops_);
+  cache.open(open_step(0, kNoSequence, 2));
+  EXPECT_THROW(cache.open(open_step(0, kNoSequence, 2)), std::logic_error);
   EXPECT_THROW(cache.release(9), std::logic_error);
   EXPECT_THROW(attend(cache, 1, {{0, 0, 3, false}}, make_rows(model_, span(0, 3, 1))),
                std::logic_error);
   attend(cache, 1, {{0, 0, 1, false}}, make_rows(model_, span(0, 1, 1)));
-  cache.open(1, 0, 2);
+  cache.open(open_step(1, 0, 2));
   EXPECT_THROW(attend(cache, 1, {{0, 1, 1, false}}, make_rows(model_, span(1, 2, 1))),
                std::logic_error)
       << "a parent's rows are sealed";

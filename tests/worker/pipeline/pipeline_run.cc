@@ -52,7 +52,8 @@ BatchJob make_job(const PipelineCase& c, int ranks) {
                .chunk = c.chunk,
                .parallel = c.parallel,
                .stages = static_cast<std::uint32_t>(ranks),
-               .context = 4096};
+               .context = 4096,
+               .compaction = compaction_times(c.policy)};
   for (const std::size_t q : c.questions) job.questions.push_back(question(c, q));
   return job;
 }
@@ -65,7 +66,9 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
                 .rows = c.chunk,
                 .samples = std::min<std::size_t>(c.chunk, 8),
                 .in_flight = c.in_flight,
-                .kv_dtype = DType::kF16,
+                .kv_dtype = c.kv_dtype,
+                .policies = {c.policy},
+                .plain_slots = c.policy.positions == Positions::kCompact ? 2048U : 0U,
                 .step_deadline_ms = 60'000};
   for (std::size_t r = 0; r < ranks; ++r) {
     orders.stages.push_back({r * c.layers / ranks, (r + 1) * c.layers / ranks});
@@ -89,13 +92,11 @@ Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
       outcome.logits[{q, r.begin + r.count - 1}].assign(row, row + logits.cols);
     }
   };
-  if (comm.rank() != 0) {
-    worker.run(nullptr, std::move(hooks));
-    return outcome;
-  }
   Listener listener(outcome, c.questions);
   Batcher batcher(make_job(c, comm.size()), listener);
-  worker.run(&batcher, std::move(hooks));
+  worker.run(comm.rank() == 0 ? &batcher : nullptr, std::move(hooks));
+  for (const LayerReceipt& r : worker.receipts()) outcome.receipts[{r.layer, r.document}] = r;
+  outcome.kv_peak = worker.bytes().kv;
   return outcome;
 }
 
@@ -107,6 +108,8 @@ Outcome run_on_threads(const PipelineCase& c, int ranks) {
     const std::lock_guard lock(mutex);
     whole.tokens.merge(mine.tokens);
     whole.logits.merge(mine.logits);
+    whole.receipts.merge(mine.receipts);
+    whole.kv_peak += mine.kv_peak;
   };
   spawn(ranks, rank, {.threads = c.transport});
   return whole;

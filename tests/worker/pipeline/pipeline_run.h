@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/plan/report.h"
 #include "coordinator/schedule/batcher.h"
 #include "worker/comm/thread_communicator.h"
 
@@ -25,6 +26,8 @@ struct PipelineCase {
   std::uint32_t vocab = 97;
   std::uint32_t answer_tokens = 6;
   std::uint32_t parallel = 8;  // most questions open at a time
+  DType kv_dtype = DType::kF16;
+  PolicyConfig policy{};
   ThreadOptions transport{.check_sent_bytes = true};
 };
 
@@ -32,6 +35,8 @@ struct Outcome {
   std::map<std::size_t, std::vector<std::int32_t>> tokens;  // rank 0: by question
   /// Last rank: logits by (question, position).
   std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> logits;
+  std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts;  // by layer and `document`
+  std::size_t kv_peak = 0;                                          // bytes, over all ranks
 };
 
 /// What this rank saw. The model's layers are cut as evenly as they can be over comm.size() ranks.

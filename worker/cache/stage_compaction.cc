@@ -1,0 +1,260 @@
+// The part of StageCache by which rows go: evictions after a step, compactions as steps of their
+// own, and their receipts.
+#include <algorithm>
+#include <numeric>
+
+#include "common/error.h"
+#include "common/policy/allocation.h"
+#include "worker/cache/stage_cache.h"
+#include "worker/policy/uncertainty.h"
+
+namespace varve {
+namespace {
+
+// The same rows, the first `from` of each head left out.
+SegmentView behind(const SegmentView& segment, std::size_t from, std::vector<HeadRows>& heads) {
+  heads.assign(segment.heads.begin(), segment.heads.end());
+  for (HeadRows& head : heads) {
+    head.begin += static_cast<std::uint32_t>(from);
+    head.rows -= static_cast<std::uint32_t>(from);
+  }
+  SegmentView view = segment;
+  view.heads = heads;
+  return view;
+}
+
+}  // namespace
+
+// Counts of this sequence alone, at boundaries that no chunk size and no other sequence moves.
+bool StageCache::is_due(const Sequence& sequence) const {
+  if (sequence.growth == Growth::kGrow) return false;
+  if (sequence.is_document) {
+    return sequence.seen % sequence.policy->config.compaction.count("rows") == 0;
+  }
+  if (sequence.growth == Growth::kStream) return sequence.seen >= sequence.prompt_rows;
+  return sequence.seen > sequence.prompt_rows &&
+         sequence.schedule->due(sequence.seen - sequence.prompt_rows);
+}
+
+void StageCache::settle(std::span<const SequenceRows> rows) {
+  for (const SequenceRows& r : rows) {
+    Sequence& sequence = find(r.sequence);
+    sequence.seen += r.count;
+    if (!is_due(sequence)) continue;
+    for (std::size_t local = 0; local < layers_.count(); ++local) {
+      if (sequence.growth == Growth::kStream) {
+        evict_from_stream(sequence, local);
+      } else {
+        evict_from_pool(sequence, local);
+      }
+    }
+  }
+}
+
+LayerRows StageCache::layer_rows(const Sequence& sequence, std::size_t local,
+                                 std::span<const SegmentView> region) const {
+  const TrackedObserved* observed = sequence.layers[local].observed.get();
+  return {.ops = ops_,
+          .model = model_,
+          .params = params_,
+          .segments = region,
+          .observed = observed == nullptr ? nullptr : &observed->get(),
+          .next_position = next_rotation(sequence),
+          .inv_freq = options_.inv_freq};
+}
+
+Keep StageCache::keep_of(const Sequence& sequence, std::size_t local) const {
+  const std::size_t budget = sequence.budgets[model_layer(local)];
+  const Protected sides = protected_rows(sequence.policy->config, budget);
+  return {budget, sides.first, sides.last};
+}
+
+void StageCache::evict_from_stream(Sequence& sequence, std::size_t local) {
+  LayerCache& cache = sequence.layers[local];
+  const Keep keep = keep_of(sequence, local);
+  if (cache.own->rows(0) <= keep.budget) return;
+  const auto region = views(sequence, local);
+  const KeptRows kept =
+      compactor_.choose(*sequence.policy->scorer, sequence.policy->config.allocation,
+                        layer_rows(sequence, local, region), keep);
+  cache.own->keep(kept);
+  if (cache.observed) cache.observed->get().gather(kept);
+}
+
+void StageCache::evict_from_pool(Sequence& sequence, std::size_t local) {
+  LayerCache& cache = sequence.layers[local];
+  const std::size_t step = sequence.seen - sequence.prompt_rows;
+  const std::size_t prompt = sequence.prompt_rows;
+  const Keep keep{sequence.schedule->pool_limit(step), 0, sequence.schedule->recent()};
+  if (cache.own->rows(0) - prompt <= keep.budget) return;
+  const SegmentView answer = behind(views(sequence, local).back(), prompt, pool_heads_);
+  KeptRows kept = compactor_.choose(*sequence.policy->pool_scorer, sequence.policy->pool.allocation,
+                                    layer_rows(sequence, local, {&answer, 1}), keep);
+  for (std::vector<std::uint32_t>& rows : kept.heads) {
+    for (std::uint32_t& row : rows) row += static_cast<std::uint32_t>(prompt);
+    rows.insert(rows.begin(), prompt, 0);
+    std::iota(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(prompt), 0U);
+  }
+  cache.own->keep(kept);
+}
+
+std::vector<float> StageCache::statistics(std::uint32_t id) {
+  const Sequence& sequence = find(id);
+  std::vector<float> values;
+  if (!needs_uncertainty(sequence.policy->config)) return values;
+  for (std::size_t local = 0; local < layers_.count(); ++local) {
+    values.push_back(uncertainty(layer_rows(sequence, local, region(sequence, local, true)),
+                                 sequence.policy->config));
+  }
+  return values;
+}
+
+void StageCache::compact(std::uint32_t id, std::span<const float> statistics) {
+  Sequence& sequence = find(id);
+  const PolicyConfig& policy = sequence.policy->config;
+  if (!statistics.empty()) {
+    const std::size_t rows = sequence.document_rows;
+    sequence.budgets = layer_budgets(policy, budget_rows(policy, rows, model_, options_.dtype),
+                                     rows, model_.layers, statistics);
+  }
+  for (std::size_t local = 0; local < layers_.count(); ++local) {
+    compact_layer(id, sequence, local);
+  }
+}
+
+// What is compacted: a document's own rows, or what a question shares of its document.
+std::span<const SegmentView> StageCache::region(const Sequence& sequence, std::size_t local,
+                                                bool turned) {
+  const LayerCache& cache = sequence.layers[local];
+  views_.clear();
+  if (sequence.is_document) {
+    const SegmentView own = cache.own->view();
+    views_.push_back(turned && sequence.plain_keys ? plain_->turn(own, 0) : own);
+  } else {
+    for (const auto& segment : cache.shared) views_.push_back(segment->view());
+  }
+  return views_;
+}
+
+// Keys of kept rows, as later queries want them.
+Compactor::Turn StageCache::turn_of(const Sequence& sequence) {
+  const CachePolicy& policy = *sequence.policy;
+  if (policy.config.positions == Positions::kOriginal) return {};
+  if (!sequence.plain_keys) {
+    return [this](Segment& floats, const KeptRows& part, std::size_t before) {
+      plain_->move(floats, part, before);
+    };
+  }
+  // The questions' streams go on evicting, from plain keys.
+  if (policy.config.decode.name == "one_pool") return {};
+  return [this](Segment& floats, const KeptRows&, std::size_t before) {
+    plain_->settle(floats, before);
+  };
+}
+
+// A question's own keys stand behind all of the document; now they follow what is left of it.
+void StageCache::move_own(const Sequence& sequence, std::size_t local) {
+  const LayerCache& cache = sequence.layers[local];
+  if (cache.own == nullptr || cache.own->rows(0) == 0) return;
+  std::size_t before = 0;
+  for (const auto& segment : cache.shared) before += segment->rows(0);
+  std::vector<std::uint32_t> from(cache.own->rows(0));
+  std::iota(from.begin(), from.end(), static_cast<std::uint32_t>(sequence.document_rows));
+  plain_->move(*cache.own, {std::vector(model_.kv_heads, from)}, before);
+}
+
+void StageCache::compact_layer(std::uint32_t id, Sequence& sequence, std::size_t local) {
+  const CachePolicy& policy = *sequence.policy;
+  LayerCache& cache = sequence.layers[local];
+  const auto scored = region(sequence, local, true);
+  const KeptRows kept =
+      policy.scorer == nullptr
+          ? all_rows(scored)
+          : compactor_.choose(*policy.scorer, policy.config.allocation,
+                              layer_rows(sequence, local, scored), keep_of(sequence, local));
+  cache.shared =
+      compactor_.copy(region(sequence, local, false), kept, policy.config, turn_of(sequence));
+  if (sequence.is_document) {
+    cache.own.reset();
+  } else if (policy.config.positions == Positions::kCompact) {
+    move_own(sequence, local);
+  }
+  note_compaction(id, sequence, local);
+}
+
+// Questions whose streams go on evicting begin with what was observed of the rows that are left.
+void StageCache::keep_observed(Sequence& sequence, std::size_t local, const KeptRows& kept) {
+  std::shared_ptr<TrackedObserved>& observed = sequence.layers[local].observed;
+  if (observed == nullptr) return;
+  if (sequence.policy->config.decode.name != "one_pool") {
+    observed.reset();
+    return;
+  }
+  std::size_t most = 0;
+  for (const auto& rows : kept.heads) most = std::max(most, rows.size());
+  Observed gathered = observed->get().copy(observed->get().rows());
+  gathered.gather(kept);
+  observed = std::make_shared<TrackedObserved>(gathered.copy(most), ledger_);
+}
+
+// FNV-1a over the positions of one head after the other.
+std::uint64_t StageCache::hash_positions(const LayerCache& cache, std::uint64_t hash) const {
+  std::vector<std::int32_t> positions;
+  for (std::size_t head = 0; head < model_.kv_heads; ++head) {
+    for (const auto& segment : cache.shared) {
+      const std::span<const std::int32_t> held = segment->view().positions_of(head);
+      positions.resize(held.size());
+      ops_.download(positions.data(), held.data(), held.size_bytes());
+      for (const std::byte b : std::as_bytes(std::span(positions))) {
+        hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3ULL;
+      }
+    }
+  }
+  return hash;
+}
+
+void StageCache::note_compaction(std::uint32_t id, const Sequence& sequence, std::size_t local) {
+  const LayerCache& cache = sequence.layers[local];
+  const auto layer = static_cast<std::uint32_t>(model_layer(local));
+  LayerReceipt& receipt = receipts_[{layer, false}];
+  receipt.layer = layer;
+  receipt.document = true;
+  ++receipt.sequences;
+  receipt.rows_seen += sequence.document_rows * model_.kv_heads;
+  receipt.bytes_before += segment_bytes(
+      SegmentShape::even(model_, sequence.document_rows, options_.dtype), model_.head_dim);
+  for (const auto& segment : cache.shared) {
+    receipt.rows_kept += segment->rows();
+    receipt.bytes_after += segment->bytes();
+  }
+  // A sum, since sequences may come in any order.
+  receipt.kept_hash += hash_positions(cache, 0xcbf29ce484222325ULL ^ id);
+}
+
+// A question that ends: what its stream or pool has left of the rows that it saw.
+void StageCache::note_end(const Sequence& sequence) {
+  if (sequence.is_document || sequence.growth == Growth::kGrow) return;
+  for (std::size_t local = 0; local < layers_.count(); ++local) {
+    const LayerCache& cache = sequence.layers[local];
+    const auto layer = static_cast<std::uint32_t>(model_layer(local));
+    LayerReceipt& receipt = receipts_[{layer, true}];
+    receipt.layer = layer;
+    receipt.document = false;
+    ++receipt.sequences;
+    const std::size_t before = sequence.inherited.empty() ? 0 : sequence.inherited[layer];
+    const std::size_t seen = before + sequence.seen;
+    receipt.rows_seen += seen * model_.kv_heads;
+    receipt.bytes_before +=
+        segment_bytes(SegmentShape::even(model_, seen, options_.dtype), model_.head_dim);
+    receipt.rows_kept += cache.own->rows();
+    receipt.bytes_after += cache.own->bytes();
+  }
+}
+
+std::vector<LayerReceipt> StageCache::receipts() const {
+  std::vector<LayerReceipt> all;
+  for (const auto& [key, receipt] : receipts_) all.push_back(receipt);
+  return all;
+}
+
+}  // namespace varve
