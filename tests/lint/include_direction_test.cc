@@ -45,11 +45,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"coordinator/schedule", {"common", "common/plan", "common/policy", "common/wire"}},
     {"coordinator/jobs", {"common", "common/io", "common/plan", "common/wire"}},
     {"coordinator/bench", {"common", "common/model", "common/plan", "common/wire"}},
+    {"coordinator/eval",
+     {"common", "common/io", "common/model", "common/text", "common/plan", "common/policy",
+      "common/wire", "coordinator/bench", "coordinator/jobs", "coordinator/schedule"}},
     {"coordinator/cli",
      {"common", "common/io", "common/wire", "common/model", "common/config", "common/text",
       "common/plan", "common/policy", "kernels", "worker/comm", "worker/model", "worker/service",
       "worker/pipeline", "coordinator/fleet", "coordinator/plan", "coordinator/schedule",
-      "coordinator/jobs", "coordinator/bench"}},
+      "coordinator/jobs", "coordinator/bench", "coordinator/eval"}},
 };
 
 struct Line {
