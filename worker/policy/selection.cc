@@ -113,10 +113,11 @@ KeptRows select_rows(const Component& allocation, ConstMatrix scores, const Keep
   const std::size_t rows = scores.cols;
   std::vector<Rank> ranks = rank_layer(scores, keep);
   if (allocation.name == "per_head") {
-    const double share = allocation.get("floor") * static_cast<double>(keep.budget);
-    const std::size_t floor = std::max<std::size_t>(static_cast<std::size_t>(share), 1);
-    return select_over_heads(std::move(ranks), scores.rows, std::min(floor, keep.budget),
-                             keep.budget * scores.rows);
+    const double floor = allocation.get("floor");
+    auto least = static_cast<std::size_t>(floor * static_cast<double>(keep.budget));
+    // Whoever wants a floor wants no head to be empty.
+    if (floor > 0 && keep.budget > 0) least = std::max<std::size_t>(least, 1);
+    return select_over_heads(std::move(ranks), scores.rows, least, keep.budget * scores.rows);
   }
   KeptRows kept;
   for (std::size_t h = 0; h < scores.rows; ++h) {
