@@ -19,6 +19,7 @@ struct CommandLine {
 int validate_command(const CommandLine& line);
 int plan_command(const CommandLine& line);
 int run_command(const CommandLine& line);
+int eval_command(const CommandLine& line);
 /// `show`: the policy to say all about; empty: list them all.
 int methods_command(const std::string& show);
 

@@ -39,6 +39,15 @@ constexpr const char* kBench =
     "  varve bench -m model.gguf -d 0,4096 -b 1,8\n"
     "  mpirun --bind-to none -np 2 varve bench -m model.gguf -p 8192 -n 0\n"
     "  varve bench -m model.gguf --scaling 1,2,4 --hostfile hosts\n\n";
+constexpr const char* kEval =
+    "Tasks, lengths, policies and budgets, every one with every other: quality with 95 % "
+    "intervals,\n"
+    "bytes and speed. A document is read once and every policy tried on it. Samples that are done\n"
+    "are kept in samples.jsonl in output.dir: started again, it goes on from there. A table goes "
+    "to\n"
+    "standard output, and with table.csv, eval.json and plot.svg to that folder.\n\n"
+    "Example:\n"
+    "  mpirun --bind-to none -np 2 varve eval configs/eval/smollm2.yaml\n\n";
 constexpr const char* kFooter =
     "configs/jobs/document_qa.yaml and configs/clusters/local.yaml name every setting.\n\n"
     "Exit codes: 0 done, 1 other failure, 2 command line, job or input file, 3 does not fit,\n"
@@ -162,6 +171,10 @@ int parse_and_run(int argc, char** argv) {
       "bench", "Measure a model's speed here, against what the machine can do at most.");
   add_bench(*bench, bench_line);
   bench->footer(std::string(kBench) + kFooter);
+  CLI::App* eval = app.add_subcommand(
+      "eval", "Measure what cache policies cost in quality, on documents made for it.");
+  add_job(*eval, line);
+  eval->footer(std::string(kEval) + kFooter);
   std::string method;
   CLI::App* methods =
       app.add_subcommand("methods", "List the cache policies and what they are made of.");
@@ -180,6 +193,7 @@ int parse_and_run(int argc, char** argv) {
   }
   if (run->parsed()) return varve::run_command(line);
   if (plan->parsed()) return varve::plan_command(line);
+  if (eval->parsed()) return varve::eval_command(line);
   if (bench->parsed()) return varve::bench_command(bench_line);
   if (methods->parsed()) return varve::methods_command(method);
   return varve::validate_command(line);

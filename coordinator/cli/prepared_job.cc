@@ -13,12 +13,6 @@
 namespace varve {
 namespace {
 
-ClusterConfig read_cluster_into(const CommandLine& line, Problems& problems) {
-  const ReadOptions options{.overrides = split_overrides(line.overrides).cluster};
-  if (line.cluster) return read_cluster(*line.cluster, options, problems);
-  return read_cluster_text("cluster defaults", "{}", options, problems);
-}
-
 std::size_t machine_memory() {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page = sysconf(_SC_PAGESIZE);
@@ -56,10 +50,16 @@ void tokenize(PreparedJob& prepared) {
 
 }  // namespace
 
+ClusterConfig read_cluster_of(const CommandLine& line, Problems& problems) {
+  const ReadOptions options{.overrides = split_overrides(line.overrides).cluster};
+  if (line.cluster) return read_cluster(*line.cluster, options, problems);
+  return read_cluster_text("cluster defaults", "{}", options, problems);
+}
+
 JobFiles read_job_files(const CommandLine& line) {
   Problems problems;
   JobConfig job = read_job(line.job, {.overrides = split_overrides(line.overrides).job}, problems);
-  ClusterConfig cluster = read_cluster_into(line, problems);
+  ClusterConfig cluster = read_cluster_of(line, problems);
   problems.throw_if_any();
   return {std::move(job), std::move(cluster)};
 }
@@ -126,6 +126,8 @@ Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& mo
           .samples = std::min(plan.shape.chunk, plan.shape.parallel),
           .in_flight = plan.shape.in_flight,
           .kv_dtype = plan.shape.kv_dtype,
+          .policies = {plan.shape.policy},
+          .plain_slots = plan.plain_slots,
           .step_deadline_ms = static_cast<std::uint64_t>(cluster.deadlines.step.count())};
 }
 

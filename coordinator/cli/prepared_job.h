@@ -34,6 +34,9 @@ struct JobFiles {
 /// Every problem of both files in one ConfigError.
 JobFiles read_job_files(const CommandLine& line);
 
+/// The cluster file of the line, or defaults, with the line's overrides.
+ClusterConfig read_cluster_of(const CommandLine& line, Problems& problems);
+
 /// Errors of the model, tokenizer, document.
 PreparedJob prepare_job(JobFiles files);
 

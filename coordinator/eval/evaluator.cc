@@ -40,6 +40,30 @@ std::vector<std::size_t> Evaluator::missing(const Place& place) const {
   return list;
 }
 
+BuiltSample Evaluator::build(const Place& place) const {
+  const EvalMatrix& m = setting_.matrix;
+  BuiltSample built =
+      setting_.builder.build(m.tasks[place.task], m.lengths[place.length], place.sample);
+  for (const EvalQuestion& q : built.questions) {
+    if (q.scored.size() < setting_.chunk) continue;
+    throw ConfigError(fmt::format(
+        "prefill.chunk: {} rows are too few for {}, which scores {} tokens in one step; it must be "
+        "more than those",
+        setting_.chunk, m.tasks[place.task].name, q.scored.size()));
+  }
+  return built;
+}
+
+std::vector<BuiltSample> Evaluator::first_samples() const {
+  std::vector<BuiltSample> samples;
+  for (std::size_t task = 0; task < setting_.matrix.tasks.size(); ++task) {
+    for (std::size_t length = 0; length < setting_.matrix.lengths.size(); ++length) {
+      samples.push_back(build({task, length, 0}));
+    }
+  }
+  return samples;
+}
+
 bool Evaluator::next_unit(EvalUnit& unit) {
   const EvalMatrix& m = setting_.matrix;
   const std::uint64_t units = m.samples * m.tasks.size() * m.lengths.size();
@@ -47,7 +71,7 @@ bool Evaluator::next_unit(EvalUnit& unit) {
     const Place place = place_of(next_);
     const std::vector<std::size_t> policies = missing(place);
     if (policies.empty()) continue;
-    sample_ = setting_.builder.build(m.tasks[place.task], m.lengths[place.length], place.sample);
+    sample_ = build(place);
     unit.id = next_++;
     unit.document = sample_.document;
     unit.questions = sample_.questions;

@@ -35,6 +35,10 @@ class Evaluator final : public EvalListener {
   /// `log` must outlive this.
   Evaluator(EvalSetting setting, SampleLog& log, OnResult on_result = {});
 
+  /// The first sample of each task at each length: what is wrong with one is an error before any
+  /// work is done. They are about as large as all others.
+  std::vector<BuiltSample> first_samples() const;
+
   bool next_unit(EvalUnit& unit) override;
   void on_outcome(const EvalOutcome& outcome) override;
 
@@ -51,6 +55,7 @@ class Evaluator final : public EvalListener {
   const std::string& key(std::size_t task, std::size_t length, std::size_t policy) const;
   std::vector<std::size_t> missing(const Place& place) const;
   Place place_of(std::uint64_t unit) const;
+  BuiltSample build(const Place& place) const;
   SampleResult judged(const EvalOutcome& outcome, std::size_t policy) const;
   QuestionScore score(std::size_t question, const EvalAnswer& answer) const;
 

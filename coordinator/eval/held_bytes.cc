@@ -4,16 +4,21 @@
 
 namespace varve {
 
+std::vector<OwnRows> own_rows(std::span<const EvalQuestion> questions) {
+  std::vector<OwnRows> rows;
+  for (const EvalQuestion& q : questions) {
+    const std::size_t prompt = q.scored.empty() ? q.tokens.size() : rows_of(q);
+    rows.push_back({prompt, rows_of(q) - prompt});
+  }
+  return rows;
+}
+
 HeldBytes held_bytes(const PolicyConfig& policy, const ModelConfig& model, DType kv_dtype,
                      std::size_t chunk, std::size_t document_rows,
                      std::span<const EvalQuestion> questions) {
   JobShape job;
   job.prefix_rows = document_rows;
-  for (const EvalQuestion& q : questions) {
-    // A scored answer is read with the prompt.
-    const std::size_t prompt = q.scored.empty() ? q.tokens.size() : rows_of(q);
-    job.questions.push_back({prompt, rows_of(q) - prompt});
-  }
+  job.questions = own_rows(questions);
   job.chunk = chunk;
   job.kv_dtype = kv_dtype;
   job.policy = policy;

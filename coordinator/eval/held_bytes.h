@@ -3,12 +3,17 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "common/model/model_config.h"
 #include "common/policy/policy_config.h"
+#include "common/policy/sequence_rows.h"
 #include "coordinator/eval/eval_source.h"
 
 namespace varve {
+
+/// Own rows of questions, as the planner counts them: a scored answer is part of the prompt.
+std::vector<OwnRows> own_rows(std::span<const EvalQuestion> questions);
 
 /// Bytes of cached rows and of what is observed for a policy, in all layers, with one question at a
 /// time. Where they depend on the text, the most that they can be.
