@@ -61,7 +61,8 @@ CachePlan::CachePlan(const ModelConfig& model, const JobShape& job) {
   }
   if (needs_uncertainty(policy)) bound_kept(model, job);
   plain_slots_ = slots_of(job);
-  if (plain_slots_ > 0) {
+  // Also where no slot is needed: keys move once, or queries are turned back for their moments.
+  if (policy.positions == Positions::kCompact || document_needs(policy).query_moments) {
     plain_bytes_ = plain_keys_bytes(model, job.chunk, plain_slots_, job.kv_dtype);
   }
 }

@@ -21,6 +21,7 @@ TEST(DocumentRoom, IsTheWholeDocumentOrTheBudgetAndAChunk) {
   expect_room(document_room(preset("snapkv"), 100, 1000), 1000, true);
   expect_room(document_room(preset("streaming_llm"), 100, 5000), 612, false);
   expect_room(document_room(preset("streaming_llm"), 100, 500), 500, false);
+  expect_room(document_room(preset("streaming_llm"), 100, 100), 100, true);
 }
 
 TEST(DocumentRoom, OfALateSelectionHoldsMoreChunks) {
@@ -36,14 +37,26 @@ TEST(QuestionRoom, IsTheQuestionAndWhatStaysOfItsAnswer) {
   const OwnRows own{20, 1000};
   expect_room(question_room(preset("snapkv"), 100, 100, own), 1020, true);
   expect_room(question_room(preset("scope_slide"), 100, 100, own), 20 + 513, false);
-  expect_room(question_room(preset("scope_slide"), 100, 100, {20, 100}), 120, false);
-  expect_room(question_room(preset("scope_slide"), 100, 100, {20, 0}), 20, false);
+  // What never loses a row shares its positions over the heads.
+  expect_room(question_room(preset("scope_slide"), 100, 100, {20, 100}), 120, true);
+  expect_room(question_room(preset("scope_slide"), 100, 100, {20, 0}), 20, true);
 }
 
 TEST(QuestionRoom, OfOnePoolHoldsACopyOfTheDocumentsRows) {
   expect_room(question_room(preset("h2o"), 100, 100, {20, 1000}), 121, false);
   expect_room(question_room(preset("h2o"), 100, 100, {20, 0}), 120, false);
-  expect_room(question_room(preset("h2o"), 100, 50, {20, 30}), 100, false);
+  expect_room(question_room(preset("h2o"), 100, 80, {20, 5}), 105, false);
+  // All of it is within the budget: the document's rows stay shared.
+  expect_room(question_room(preset("h2o"), 100, 50, {20, 30}), 50, true);
+}
+
+TEST(PoolBudget, OfTokensIsNotCutToAShortDocument) {
+  PolicyConfig policy = preset("h2o");
+  policy.budget = parse_budget("512");
+  EXPECT_EQ(pool_budget(policy, 100, 100), 512U);
+  EXPECT_EQ(pool_budget(policy, 512, 1000), 512U);
+  policy.budget = parse_budget("50%");
+  EXPECT_EQ(pool_budget(policy, 50, 100), 50U);
 }
 
 TEST(Positions, OfCompactPoliciesCountWhatIsHeld) {

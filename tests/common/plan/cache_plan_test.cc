@@ -1,0 +1,140 @@
+#include "common/plan/cache_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "common/plan/segment_shape.h"
+#include "common/policy/presets.h"
+
+namespace varve {
+namespace {
+
+constexpr std::size_t kRows = 1000;
+constexpr LayerRange kAll{0, 3};
+
+ModelConfig small_model() {
+  ModelConfig model;
+  model.layers = 3;
+  model.q_heads = 4;
+  model.kv_heads = 2;
+  model.head_dim = 32;
+  model.rope_dims = 32;
+  model.context = 4096;
+  return model;
+}
+
+JobShape job_of(std::string_view preset, std::string_view budget = "") {
+  JobShape job{.prefix_rows = kRows,
+               .questions = {{10, 20}, {30, 40}, {5, 5}},
+               .parallel = 2,
+               .chunk = 64,
+               .in_flight = 1,
+               .kv_dtype = DType::kF16,
+               .policy = find_preset(preset)->policy};
+  if (!budget.empty()) job.policy.budget = parse_budget(budget);
+  return job;
+}
+
+/// One layer's bytes of rows whose positions all heads share, or not.
+std::size_t shared(std::size_t rows) {
+  return rows * (2 * 2 * 32 * 2 + 4);
+}
+std::size_t by_head(std::size_t rows) {
+  return rows * 2 * (2 * 32 * 2 + 4);
+}
+constexpr std::size_t kOwn = 70 + 30;  // of the two largest questions
+constexpr std::size_t kQuery = 4 * 32 * 4 + 4 * 4 + 4;
+
+TEST(CachePlan, OfFullHoldsEverything) {
+  const CachePlan plan(small_model(), job_of("full"));
+  EXPECT_EQ(plan.peak(kAll), 3 * shared(kRows + kOwn));
+  EXPECT_EQ(plan.answering(kAll), plan.peak(kAll));
+  EXPECT_EQ(plan.budget(), kRows);
+  EXPECT_TRUE(plan.is_exact());
+}
+
+TEST(CachePlan, CompactsLayerAfterLayer) {
+  const CachePlan plan(small_model(), job_of("knorm", "100"));
+  EXPECT_EQ(plan.peak(kAll), 3 * shared(kRows) + by_head(100));
+  EXPECT_EQ(plan.peak({1, 2}), shared(kRows) + by_head(100));
+  EXPECT_EQ(plan.kept(kAll), 3 * by_head(100));
+  EXPECT_EQ(plan.answering(kAll), 3 * (by_head(100) + shared(kOwn)));
+}
+
+// Kept rows have positions by head: where all are kept, copies are larger than what they replace.
+TEST(CachePlan, PeaksAtTheLastLayerWhereAllIsKept) {
+  JobShape job = job_of("knorm", "100%");
+  job.questions.clear();
+  EXPECT_EQ(CachePlan(small_model(), job).peak(kAll), 3 * by_head(kRows) + shared(kRows));
+}
+
+TEST(CachePlan, CountsWhatAScorerObserves) {
+  const CachePlan window(small_model(), job_of("snapkv", "100"));
+  EXPECT_EQ(window.peak(kAll), 3 * (shared(kRows) + 32 * kQuery) + by_head(100));
+  const CachePlan mass(small_model(), job_of("scope_slide", "100"));
+  EXPECT_EQ(mass.peak(kAll), 3 * (shared(kRows) + 2 * kRows * 4) + by_head(100));
+}
+
+TEST(CachePlan, StreamsHoldABudgetWhateverTheLength) {
+  JobShape job = job_of("streaming_llm", "100");
+  const std::size_t peak = CachePlan(small_model(), job).peak(kAll);
+  job.prefix_rows = 1U << 20U;
+  const CachePlan plan(small_model(), job);
+  EXPECT_EQ(plan.peak(kAll), peak);
+  EXPECT_EQ(plan.plain_slots(), 612U);
+  EXPECT_EQ(peak, 3 * by_head(612) + by_head(100) +
+                      plain_keys_bytes(small_model(), 64, 612, DType::kF16));
+}
+
+TEST(CachePlan, OneQuestionThatChoosesLetsTheDocumentGo) {
+  JobShape job = job_of("snapkv", "100");
+  job.policy.compaction = make_component("after_question");
+  job.questions = {{10, 20}};
+  const CachePlan alone(small_model(), job);
+  const std::size_t seen = 32 * kQuery;
+  EXPECT_EQ(alone.peak(kAll), 3 * (shared(kRows) + 2 * seen + shared(30)));
+  EXPECT_TRUE(alone.is_exact());
+}
+
+TEST(CachePlan, SeveralQuestionsThatChooseHoldACopyEach) {
+  JobShape job = job_of("knorm", "900");
+  job.policy.compaction = make_component("after_question");
+  const CachePlan plan(small_model(), job);
+  EXPECT_EQ(plan.peak(kAll), 3 * (shared(kRows) + shared(kOwn) + 2 * by_head(900)));
+  EXPECT_EQ(plan.answering(kAll), 3 * (shared(kOwn) + 2 * by_head(900)));
+  EXPECT_FALSE(plan.is_exact());
+}
+
+TEST(CachePlan, FewBitsAreStagedAsFloatsOneLayerAtATime) {
+  JobShape job = job_of("kivi4");
+  job.questions.clear();
+  const CachePlan plan(small_model(), job);
+  const auto few = [](std::size_t rows) {
+    return segment_bytes(SegmentShape::even(small_model(), rows, DType::kInt4, false), 32);
+  };
+  EXPECT_EQ(plan.kept(kAll), 3 * (few(872) + by_head(128)));
+  EXPECT_EQ(plan.peak(kAll), 3 * shared(kRows) + few(872) + by_head(872));
+}
+
+TEST(CachePlan, ABoundCoversEveryWayToSpreadABudget) {
+  JobShape job = job_of("zigzagkv", "100");
+  job.questions.clear();
+  const CachePlan plan(small_model(), job);
+  EXPECT_FALSE(plan.is_exact());
+  EXPECT_EQ(plan.kept(kAll), 3 * by_head(100));
+  // Two layers have at least the window and one more row.
+  EXPECT_EQ(plan.kept({0, 1}), by_head(300 - 2 * 33));
+  EXPECT_GE(plan.peak(kAll), 3 * (shared(kRows) + 32 * kQuery) + by_head(300 - 2 * 33));
+}
+
+TEST(CachePlan, AFootprintIsItsPeak) {
+  const WeightBytes weights{{1, 1, 1}, 1, 1, 1};
+  const JobShape job = job_of("pyramidkv", "20%");
+  const CachePlan plan(small_model(), job);
+  for (const LayerRange range : {LayerRange{0, 1}, LayerRange{1, 3}, kAll}) {
+    EXPECT_EQ(footprint(small_model(), weights, range, job).kv, plan.peak(range));
+  }
+  EXPECT_GT(plan.kept({0, 1}), plan.kept({2, 3}));
+}
+
+}  // namespace
+}  // namespace varve
