@@ -83,6 +83,7 @@ void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::s
   if (timing_ == Timing::kPerQuestion && !answer_needs(policy).any()) {
     layer.copied = layer.observed;
   }
+  if (policy.decode.name == "one_pool") layer.watched = observed_bytes(model, needs, budget);
   layer.own = own_bytes(model, job, budget, layer);
 }
 
@@ -141,7 +142,8 @@ std::size_t CachePlan::sum(LayerRange layers, std::size_t Layer::*part) const {
 // Of the first so many of the layers.
 std::size_t CachePlan::kept_of(LayerRange layers, std::size_t first) const {
   if (!most_kept_.empty()) return most_kept_[first];
-  return sum({layers.begin, layers.begin + first}, &Layer::kept);
+  const LayerRange done{layers.begin, layers.begin + first};
+  return sum(done, &Layer::kept) + sum(done, &Layer::watched);
 }
 
 // The same while the next layer is made.
@@ -197,7 +199,7 @@ std::size_t CachePlan::peak(LayerRange layers) const {
 std::size_t CachePlan::answering(LayerRange layers) const {
   const bool copies = timing_ == Timing::kPerQuestion;
   const std::size_t times = copies ? questions_ : 1;
-  return plain_bytes_ + times * kept(layers) + sum(layers, &Layer::own);
+  return plain_bytes_ + times * kept_of(layers, layers.count()) + sum(layers, &Layer::own);
 }
 
 }  // namespace varve

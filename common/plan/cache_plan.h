@@ -19,7 +19,9 @@ class CachePlan {
   /// What it holds while questions are answered, as many as there may be at a time.
   std::size_t answering(LayerRange layers) const;
   /// What is kept of the document, once.
-  std::size_t kept(LayerRange layers) const { return kept_of(layers, layers.count()); }
+  std::size_t kept(LayerRange layers) const {
+    return kept_of(layers, layers.count()) - sum(layers, &Layer::watched);
+  }
 
   /// Whether the peak is reached, whatever the text and the answers are.
   bool is_exact() const { return exact_; }
@@ -35,6 +37,7 @@ class CachePlan {
     std::size_t copied = 0;    // of one question, until it is compacted
     std::size_t kept = 0;      // of the document, once
     std::size_t making = 0;    // most while that is made
+    std::size_t watched = 0;   // observed of the kept rows, for questions that go on evicting
     std::size_t own = 0;       // segments of the questions at a time, and by-products they keep
   };
 

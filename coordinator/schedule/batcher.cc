@@ -49,9 +49,13 @@ bool Batcher::next(Step& step) {
   VARVE_CHECK(!stopped_, "asked for step {} after the last one", next_id_);
   report_prefix();
   step = Step{};
+  // The last question that makes a copy of the document's rows then holds the only reference to
+  // them, and they go layer by layer.
+  const bool early = job_.compaction.question;
   const bool found = open_prefix(step) || read_prefix(step) || compact_prefix(step) ||
-                     compact_question(step) || release_prefix(step) || release_question(step) ||
-                     open_question(step) || run_rows(step) || close(step);
+                     (early && release_prefix(step)) || compact_question(step) ||
+                     release_question(step) || release_prefix(step) || open_question(step) ||
+                     run_rows(step) || close(step);
   if (found) step.id = next_id_++;
   return found;
 }

@@ -71,7 +71,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "chatml, llama3, mistral, qwen, raw"},
         Refusal{"cache: {policy: ful}", "",
                 "job.yaml:6:9: cache.policy: unknown value 'ful'; did you mean 'full'?; known: "
-                "full"},
+                "full, streaming_llm, h2o, tova, snapkv, pyramidkv, adakv, knorm, keydiff, "
+                "expected_attention, zigzagkv, scope_slide, scope_adaptive, scope_discontinuous, "
+                "scope, kivi4, kivi2, guided"},
         Refusal{"", "--backend cpuu",
                 "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean 'cpu'?; "
                 "known: auto, cpu, reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, "

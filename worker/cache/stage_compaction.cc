@@ -179,6 +179,10 @@ void StageCache::compact_layer(std::uint32_t id, Sequence& sequence, std::size_t
   } else if (policy.config.positions == Positions::kCompact) {
     move_own(sequence, local);
   }
+  // A question that evicts rows of its answer still looks at its queries.
+  if (sequence.is_document || !answer_needs(policy.config).any()) {
+    keep_observed(sequence, local, kept);
+  }
   note_compaction(id, sequence, local);
 }
 
