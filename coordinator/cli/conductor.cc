@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "common/policy/sequence_rows.h"
+
 namespace varve {
 namespace {
 
@@ -112,7 +114,10 @@ BatchJob batch_job(const PreparedJob& prepared, const Plan& plan) {
                  .chunk = static_cast<std::uint32_t>(plan.shape.chunk),
                  .parallel = static_cast<std::uint32_t>(plan.shape.parallel),
                  .stages = static_cast<std::uint32_t>(plan.ranks.size()),
-                 .context = static_cast<std::uint32_t>(prepared.model.config().context)};
+                 .context = static_cast<std::uint32_t>(prepared.model.config().context),
+                 .taken = static_cast<std::uint32_t>(
+                     next_position(job.policy, plan.kept.rows, prepared.prefix.size())),
+                 .compaction = compaction_times(job.policy)};
   for (std::size_t i = 0; i < job.questions.size(); ++i) {
     const SamplingParams sampling{.temperature = job.sampling.temperature,
                                   .top_k = job.sampling.top_k,

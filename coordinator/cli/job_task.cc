@@ -11,12 +11,10 @@
 namespace varve {
 namespace {
 
-// The workers do not act on policies yet, and one that silently kept every row would be worse than
-// none.
-void refuse_policy(const PolicyConfig& policy) {
-  if (is_full(policy)) return;
-  throw ConfigError(
-      fmt::format("cache.policy: {} can be planned and not yet run; take full", policy.preset));
+// Its probes are not sent yet, and a policy that did something else would be worse than none.
+void refuse_guided(const PolicyConfig& policy) {
+  if (policy.scorer.name != "guided") return;
+  throw ConfigError("cache.policy: scorer guided can be planned and not yet run; take another");
 }
 
 class JobTask final : public Task {
@@ -26,7 +24,7 @@ class JobTask final : public Task {
   const ClusterConfig& cluster() const override { return files_.cluster; }
 
   Orders prepare(const TaskRun& run) override {
-    refuse_policy(files_.job.policy);
+    refuse_guided(files_.job.policy);
     prepared_.emplace(prepare_job(files_));
     plan_ = plan_job(*prepared_, run.ranks, run.local_ranks);
     paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);

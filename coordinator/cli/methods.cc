@@ -21,7 +21,7 @@ std::string wrapped(std::string_view text, std::size_t indent) {
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(' '), text.size());
     if (column > indent && column + 1 + end > kWidth) {
-      out += "\n" + std::string(indent, ' ');
+      out += fmt::format("\n{:{}}", "", indent);
       column = indent;
     } else if (column > indent) {
       out += ' ';
@@ -91,7 +91,8 @@ std::string slots_text(const PolicyConfig& policy) {
     slots_part += fmt::format("      {}: {}\n", name_of(slot), component_text(policy.slot(slot)));
   }
   const std::string keep = keep_text(policy);
-  text += slots_part + (keep.empty() ? "" : "  " + keep);
+  text += slots_part;
+  if (!keep.empty()) text += fmt::format("  {}", keep);
   text += fmt::format("      positions: {}\n",
                       policy.positions == Positions::kCompact ? "compact" : "original");
   if (drops_document_rows(policy)) {

@@ -6,8 +6,11 @@
 #include <cstdio>
 #include <ctime>
 
+#include "common/error.h"
 #include "common/io/sha256.h"
 #include "common/model/model_files.h"
+#include "common/policy/policy_config.h"
+#include "coordinator/jobs/receipts.h"
 
 namespace varve {
 namespace {
@@ -44,6 +47,10 @@ RunRecord::RunRecord(const PreparedJob& job, const Plan& plan, const OutputPaths
   report_.prefix_tokens = job.prefix.size();
   report_.document_tokens = job.document_tokens;
   report_.questions = job.questions.size();
+  if (!is_full(job.job.policy)) {
+    report_.policy = describe(job.job.policy);
+    report_.policy_hash = hash_of(job.job.policy);
+  }
   report_.planned_fill = plan.fill;
   for (const RankPlan& rank : plan.ranks) report_.planned.push_back(rank.bytes);
   begin_ = std::chrono::steady_clock::now();
@@ -56,6 +63,8 @@ void RunRecord::loaded() {
 
 void RunRecord::finish(const Conductor& conductor, const std::vector<RankReport>& ranks) {
   report_.ranks = ranks;
+  const bool idle = !report_.policy.empty() && !acted(receipts_of(ranks));
+  if (idle) report_.exit_code = static_cast<std::int32_t>(ExitCode::kReceipt);
   report_.answer_tokens = conductor.answer_tokens();
   report_.prefill_seconds = conductor.prefill_seconds();
   report_.decode_seconds = conductor.decode_seconds();
@@ -63,6 +72,12 @@ void RunRecord::finish(const Conductor& conductor, const std::vector<RankReport>
   std::printf("%s\n%s\nresults: %s\n", results_table(conductor.results(), kTableWidth).c_str(),
               report_table(report_).c_str(), paths_.dir.c_str());
   std::fflush(stdout);
+  if (!idle) return;
+  throw Error(ExitCode::kReceipt,
+              fmt::format("cache.policy {} was asked for and dropped or shortened no row; the "
+                          "answers stand in {}. A smaller cache.budget, or policy: full, would "
+                          "be right for this document",
+                          report_.policy, paths_.dir.c_str()));
 }
 
 }  // namespace varve

@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/units.h"
 #include "coordinator/jobs/atomic_file.h"
+#include "coordinator/jobs/receipts.h"
 
 namespace varve {
 namespace {
@@ -134,6 +135,11 @@ std::string to_json(const RunReport& r) {
   for (std::size_t i = 0; i < r.ranks.size(); ++i) {
     json["ranks"].push_back(rank_json(r.ranks[i], planned_for(r, i)));
   }
+  if (!r.policy.empty()) {
+    json["policy"] = {{"policy", r.policy},
+                      {"hash", fmt::format("{:016x}", r.policy_hash)},
+                      {"receipts", receipts_json(receipts_of(r.ranks))}};
+  }
   json["sent"] = sent_json(traffic_of_all(r.ranks));
   json["plan"] = embedded(r.plan_json);
   json["job"] = embedded(r.job_json);
@@ -167,6 +173,8 @@ std::string report_table(const RunReport& report) {
                     percent(r.prefill), percent(r.decode), both(plan, r.bytes, &Footprint::weights),
                     both(plan, r.bytes, &Footprint::kv));
   }
+  const std::string receipts = receipts_table(receipts_of(report.ranks));
+  if (!receipts.empty()) text += fmt::format("\ncache policy: {}\n{}", report.policy, receipts);
   return text;
 }
 

@@ -29,6 +29,8 @@ struct RunReport {
   double prefill_seconds = 0;      // of the prefix
   double decode_seconds = 0;       // of questions and answers
   double planned_fill = 0;         // share of the prefill that the plan expects a rank to work
+  std::string policy;              // all that is set of it; empty: full
+  std::uint64_t policy_hash = 0;   // of that and of the version of its rules
   std::vector<Footprint> planned;  // by rank
   std::vector<RankReport> ranks;   // by rank
 };

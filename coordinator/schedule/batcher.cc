@@ -32,8 +32,8 @@ Batcher::Batcher(BatchJob job, BatcherListener& listener)
   for (const BatchQuestion& q : job_.questions) {
     VARVE_CHECK(!q.tokens.empty() && q.max_tokens >= 1, "{} tokens, answer of at most {}",
                 q.tokens.size(), q.max_tokens);
-    const std::size_t limit =
-        answer_limit(job_.prefix.size(), q.tokens.size(), q.max_tokens, job_.context);
+    const std::size_t limit = answer_limit(job_.taken.value_or(job_.prefix.size()), q.tokens.size(),
+                                           q.max_tokens, job_.context);
     questions_.push_back(
         {.capacity = static_cast<std::uint32_t>(question_rows(q.tokens.size(), limit)),
          .limit = static_cast<std::uint32_t>(limit)});

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -44,7 +45,9 @@ struct BatchJob {
   std::uint32_t parallel = 1;  // most questions open at a time
   std::uint32_t stages = 1;    // of the pipeline
   std::uint32_t context = 0;   // positions that the model has
-  std::uint32_t policy = 0;    // of the run's cache policies: the one of every sequence
+  /// Of these, what the prefix leaves taken; nothing: one for each of its rows.
+  std::optional<std::uint32_t> taken{};
+  std::uint32_t policy = 0;  // of the run's cache policies: the one of every sequence
   CompactionTimes compaction{};
 };
 

@@ -33,9 +33,13 @@ class WholeModel {
       : ops_(make_ops(backend, usable_cores())),
         model_(load_model_header(path)),
         stage_(model_, {0, model_.config().layers}, chunk, chunk, *ops_),
-        cache_(model_.config(), {0, model_.config().layers}, kv, *ops_),
+        cache_(model_.config(), {0, model_.config().layers}, {.dtype = kv}, *ops_),
         chunk_(chunk) {
-    cache_.open(0, kNoSequence, capacity);
+    Step open;
+    open.sequence = 0;
+    open.capacity = static_cast<std::uint32_t>(capacity);
+    open.prompt_rows = open.capacity;
+    cache_.open(open);
   }
 
   /// Feeds tokens behind those that were fed before; `on_logits` gets every row's logits.
@@ -58,7 +62,7 @@ class WholeModel {
     }
     stage_.embed(tokens);
     const ModelConfig& c = model_.config();
-    stage_.run(positions, [&](std::size_t layer, ConstMatrix q, ConstMatrix k, ConstMatrix v,
+    stage_.run(positions, [&](std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
                               std::optional<std::size_t> window, Partial out) {
       const AttendParams params{.q_heads = c.q_heads,
                                 .scale = 1 / std::sqrt(static_cast<float>(c.head_dim)),
