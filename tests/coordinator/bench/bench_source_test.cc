@@ -41,6 +41,9 @@ class Rules {
         EXPECT_EQ(open_[step.sequence].rows, open_[step.sequence].capacity);
         open_.erase(step.sequence);
         return;
+      case StepKind::kCompact:
+        ADD_FAILURE() << "a benchmark has no policy";
+        return;
       case StepKind::kStop:
         EXPECT_TRUE(open_.empty());
     }

@@ -51,6 +51,7 @@ std::string shape(const std::vector<Step>& steps) {
   for (const Step& s : steps) {
     text += text.empty() ? "" : " ";
     if (s.kind == StepKind::kOpen) text += fmt::format("open{}[{}]", s.sequence, s.capacity);
+    if (s.kind == StepKind::kCompact) text += fmt::format("compact{}", s.sequence);
     if (s.kind == StepKind::kRelease) text += fmt::format("release{}", s.sequence);
     if (s.kind == StepKind::kStop) text += "stop";
     for (const SequenceRows& r : s.rows) {
@@ -111,6 +112,46 @@ TEST(Batcher, WithoutQuestionsTheDocumentIsReadAllTheSame) {
   EXPECT_EQ(pipeline.problem(), "");
   EXPECT_EQ(shape(pipeline.log()), "open0[5] 0@0+4 0@4+1 release0 stop");
   EXPECT_THAT(pipeline.recorder().prefix_rows, ElementsAre(Pair(4, 5), Pair(5, 5)));
+}
+
+TEST(Batcher, APolicyCompactsTheDocumentBeforeItIsShared) {
+  BatchJob job = job_of(5, {2}, 2);
+  job.compaction.document = true;
+  PipelineModel pipeline(job, {});
+  pipeline.run();
+  EXPECT_EQ(pipeline.problem(), "");
+  EXPECT_EQ(shape(pipeline.log()),
+            "open0[5] 0@0+4 0@4+1 compact0 open1[3] 1@5+2! 1@7+1! release1 release0 stop");
+}
+
+TEST(Batcher, StepsOfAStreamEndWhereItCompacts) {
+  BatchJob job = job_of(10, {2}, 1);
+  job.compaction = {.document = true, .question = false, .period = 3};
+  PipelineModel pipeline(job, {});
+  pipeline.run();
+  EXPECT_EQ(pipeline.problem(), "");
+  EXPECT_EQ(shape(pipeline.log()),
+            "open0[10] 0@0+3 0@3+3 0@6+3 0@9+1 compact0 open1[2] 1@10+2! release1 release0 stop");
+}
+
+TEST(Batcher, AQuestionThatWasReadCompactsItsCopyAndTheDocumentGoes) {
+  BatchJob job = job_of(5, {3, 2}, 2);
+  job.compaction.question = true;
+  PipelineModel pipeline(job, {});
+  pipeline.run();
+  EXPECT_EQ(pipeline.problem(), "");
+  const std::string steps = shape(pipeline.log());
+  EXPECT_THAT(steps, testing::HasSubstr("1@5+3!|2@5+1 compact1"));
+  EXPECT_THAT(steps, testing::HasSubstr("2@6+1! compact2 release0"));
+}
+
+TEST(Batcher, CompactPositionsLeaveRoomForLongerAnswers) {
+  BatchJob job = job_of(50, {3}, 100);
+  job.context = 20;
+  job.taken = 8;  // positions 11..19 for the answer
+  PipelineModel pipeline(job, {});
+  pipeline.run();
+  EXPECT_EQ(pipeline.recorder().answers[0].size(), 10U);
 }
 
 TEST(Batcher, ContextEndsAnAnswer) {

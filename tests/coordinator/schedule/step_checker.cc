@@ -27,6 +27,9 @@ void StepChecker::take(const Step& step) {
     case StepKind::kRows:
       rows(step);
       break;
+    case StepKind::kCompact:
+      compact(step);
+      break;
     case StepKind::kRelease:
       release(step);
       break;
@@ -46,6 +49,7 @@ void StepChecker::open(const Step& step) {
     require(open_.contains(step.parent), "forks a sequence that is not open");
     Sequence& parent = open_[step.parent];
     require(parent.rows == parent.capacity, "forks a sequence that is not complete");
+    require(parent.compacted == job_.compaction.document, "forks a document before its compaction");
     parent.forked = true;
     fresh.base = parent.rows;
   }
@@ -61,6 +65,27 @@ void StepChecker::open(const Step& step) {
   }
   open_[step.sequence] = fresh;
   peak_rows_ = std::max(peak_rows_, open_rows());
+}
+
+void StepChecker::compact(const Step& step) {
+  require(open_.contains(step.sequence), "compacts a sequence that is not open");
+  Sequence& s = open_[step.sequence];
+  require(!s.compacted, "compacts a sequence twice");
+  s.compacted = true;
+  if (step.sequence == 0) {
+    require(job_.compaction.document, "compacts a document that is to stay whole");
+    require(s.rows == s.capacity && !s.forked, "compacts a document that is not just read");
+    return;
+  }
+  require(job_.compaction.question, "compacts for a question that does not want it");
+  require(s.rows == job_.questions[step.sequence - 1].tokens.size(),
+          "compacts for a question that is not just read");
+}
+
+// Whether the policy has had its turn before rows that come after it.
+bool StepChecker::may_go_on(std::uint32_t sequence, const Sequence& s) const {
+  if (sequence == 0 || job_.prefix.empty() || !job_.compaction.question) return true;
+  return s.rows < job_.questions[sequence - 1].tokens.size() || s.compacted;
 }
 
 std::int32_t StepChecker::due_token(std::uint32_t sequence, const Sequence& s,
@@ -91,6 +116,10 @@ void StepChecker::range(const SequenceRows& r, const std::int32_t* tokens) {
   require(!s.forked, "adds rows to a sequence that others share");
   require(r.begin == s.base + s.rows, "leaves a gap between positions, or goes back");
   require(s.rows + r.count <= s.capacity, "exceeds a sequence's capacity");
+  require(may_go_on(r.sequence, s), "decodes before the document is compacted for the question");
+  if (const std::size_t period = job_.compaction.period; period > 0 && r.sequence == 0) {
+    require(r.begin / period == (r.begin + r.count - 1) / period, "crosses a compaction");
+  }
   const std::size_t own =
       r.sequence == 0 ? job_.prefix.size() : job_.questions[r.sequence - 1].tokens.size();
   require(s.rows + r.count <= own || r.count == 1, "decodes more than one row at a time");

@@ -33,6 +33,7 @@ class StepChecker {
     std::size_t capacity = 0;
     std::size_t rows = 0;
     bool forked = false;
+    bool compacted = false;
     bool sampled = false;  // its last row yields a token
     bool has_answer = false;
     std::int32_t answer = 0;  // the last token that came back
@@ -41,7 +42,9 @@ class StepChecker {
   void open(const Step& step);
   void rows(const Step& step);
   void range(const SequenceRows& r, const std::int32_t* tokens);
+  void compact(const Step& step);
   void release(const Step& step);
+  bool may_go_on(std::uint32_t sequence, const Sequence& s) const;
   std::int32_t due_token(std::uint32_t sequence, const Sequence& s, std::size_t position) const;
   void require(bool condition, const std::string& rule);
 
