@@ -75,6 +75,18 @@ void append_rows(benchmark::State& state, Bench& bench, std::size_t rows) {
   });
 }
 
+void encode_rows(benchmark::State& state, Bench& bench, std::size_t rows) {
+  const Activations k(bench, rows, kKeyColumns);
+  const Activations v(bench, rows, kKeyColumns);
+  test::CachedRows from(DType::kF16, kKeyHeads, kHeadDim, rows);
+  test::CachedRows into(DType::kInt4, kKeyHeads, kHeadDim, rows);
+  bench.ops->append_rows(k.view(), v.view(), counting(rows), from.store(), 0);
+  const std::size_t read = from.keys().size() + from.values().size();
+  const std::size_t written = into.keys().size() + into.values().size();
+  measure(state, bench, {.bytes = static_cast<double>(read + written)},
+          [&](std::size_t) { bench.ops->encode_rows(from.view(), into.store()); });
+}
+
 void embed(benchmark::State& state, Bench& bench, std::size_t rows) {
   const test::StoredWeight stored(DType::kQ4_1, kVocabulary, kHidden, bench.random);
   const Weight table = bench.ops->prepare(stored.view());
@@ -92,10 +104,14 @@ void embed(benchmark::State& state, Bench& bench, std::size_t rows) {
 
 void add_rows(Bench& bench) {
   using Verb = void (*)(benchmark::State & state, Bench & bench, std::size_t rows);
-  constexpr std::pair<const char*, Verb> kVerbs[] = {
-      {"rms_norm", rms_norm}, {"rope", rope},       {"rope_angles", rope_angles},
-      {"silu_mul", silu_mul}, {"add", add_rows_of}, {"append_rows/f16", append_rows},
-      {"embed/q4_1", embed}};
+  constexpr std::pair<const char*, Verb> kVerbs[] = {{"rms_norm", rms_norm},
+                                                     {"rope", rope},
+                                                     {"rope_angles", rope_angles},
+                                                     {"silu_mul", silu_mul},
+                                                     {"add", add_rows_of},
+                                                     {"append_rows/f16", append_rows},
+                                                     {"encode_rows/int4", encode_rows},
+                                                     {"embed/q4_1", embed}};
   for (const auto& [name, verb] : kVerbs) {
     for (const std::size_t rows : kRows) {
       add(fmt::format("{}/T:{}", name, rows),

@@ -145,8 +145,20 @@ void StepChecker::heard(const StepResult& result) {
 void StepChecker::release(const Step& step) {
   require(open_.contains(step.sequence), "releases a sequence that is not open");
   require(!open_[step.sequence].sampled, "releases a sequence whose token is not back");
-  if (step.sequence == 0) require(open_.size() == 1, "releases the prefix before its questions");
+  if (step.sequence == 0) {
+    require(job_.compaction.question ? all_read() : open_.size() == 1,
+            "releases the prefix before its questions");
+  }
   open_.erase(step.sequence);
+}
+
+// A question's copy holds on to the rows that it was forked from.
+bool StepChecker::all_read() const {
+  if (opened_.size() != job_.questions.size() + 1) return false;
+  return std::all_of(open_.begin(), open_.end(), [this](const auto& entry) {
+    const auto& [id, s] = entry;
+    return id == 0 || s.rows >= job_.questions[id - 1].tokens.size();
+  });
 }
 
 void StepChecker::expect_end() {

@@ -44,6 +44,7 @@ class StepChecker {
   void range(const SequenceRows& r, const std::int32_t* tokens);
   void compact(const Step& step);
   void release(const Step& step);
+  bool all_read() const;
   bool may_go_on(std::uint32_t sequence, const Sequence& s) const;
   std::int32_t due_token(std::uint32_t sequence, const Sequence& s, std::size_t position) const;
   void require(bool condition, const std::string& rule);
