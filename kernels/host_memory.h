@@ -13,8 +13,8 @@ namespace varve {
 Buffer allocate_host(std::size_t bytes);
 
 /// Puts buffers too small for a huge page side by side on common ones: a decode step streams every
-/// weight once, and the weights of a small model are mostly smaller than a page. Given back when the
-/// arena goes, so it must outlive what it handed out.
+/// weight once, and the weights of a small model are mostly smaller than a page. Given back when
+/// the arena goes, so it must outlive what it handed out.
 class HostArena {
  public:
   /// As allocate_host.

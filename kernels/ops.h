@@ -155,8 +155,8 @@ class Ops {
   virtual void decode_rows(const SegmentView& from, std::size_t head, std::size_t begin,
                            Matrix keys, Matrix values) = 0;
   /// Encodes a float segment into an integer format, heads of equally many rows, positions included
-  /// (`into` may have them per head where `from` shares them). The range of a group of 32 numbers is
-  /// split into 255, 15 or 3 steps, the minimum rounded down and the step to the nearest float16
+  /// (`into` may have them per head where `from` shares them). The range of a group of 32 numbers
+  /// is split into 255, 15 or 3 steps, the minimum rounded down and the step to the nearest float16
   /// that keeps every number within half a step (and one float32 rounding). A group of one float16
   /// number is exact. A group with a number that float16 cannot hold becomes NaN, which a run
   /// reports.
