@@ -8,7 +8,10 @@
 //   questions:                        # at least one
 //     - What changed in 2024?         # id: q1, q2, ... by its place in the whole list
 //     - {id: sum, text: Sum it up., max_tokens: 400}
-//     - {file: more.jsonl}            # lines {"id", "text", "max_tokens"}; or .txt, one per line
+//     - {text: Who wrote it?, probe: It was written by}  # probe: how the answer may begin; a
+//                                     # guided policy looks with it instead of the question
+//     - {file: more.jsonl}            # lines {"id", "text", "max_tokens", "probe"}; or .txt, one
+//                                     # per line
 //   chat: {template: auto, system: ""}  # auto, chatml, llama3, mistral, qwen, raw
 //   sampling: {temperature: 0, top_k: 0, top_p: 1, min_p: 0, max_tokens: 128, seed: 0, stop: []}
 //   prefill: {chunk: 512}             # rows of a step
@@ -49,6 +52,7 @@ struct Question {
   std::string id;  // unique in the job
   std::string text;
   std::uint32_t max_tokens = 128;  // its own, or the sampling's
+  std::string probe{};  // what a guided policy looks with; empty: the question
 };
 
 struct ChatConfig {

@@ -38,7 +38,7 @@ class QuestionReader {
   void read(const ConfigNode& node) {
     if (!node.is_map()) {
       std::string text;
-      if (node.read(text)) add({{}, text, max_tokens_}, [&](auto what) { node.problem(what); });
+      if (node.read(text)) add({{}, text, max_tokens_, {}}, [&](auto what) { node.problem(what); });
       return;
     }
     node.read_map([&](ConfigMap& map) { read_entry(node, map); });
@@ -48,14 +48,16 @@ class QuestionReader {
 
  private:
   void read_entry(const ConfigNode& node, ConfigMap& map) {
-    Question question{{}, {}, max_tokens_};
+    Question question{{}, {}, max_tokens_, {}};
     std::filesystem::path file;
     const ConfigNode id = map.at("id");
     const ConfigNode text = map.at("text");
     const ConfigNode tokens = map.at("max_tokens");
+    const ConfigNode probe = map.at("probe");
     const ConfigNode source = map.at("file");
-    if (source.exists() && (id.exists() || text.exists() || tokens.exists())) {
-      node.problem("give either file, or text with id and max_tokens");
+    const bool has_own = id.exists() || text.exists() || tokens.exists() || probe.exists();
+    if (source.exists() && has_own) {
+      node.problem("give either file, or text with id, max_tokens and probe");
       return;
     }
     if (source.exists()) {
@@ -65,6 +67,9 @@ class QuestionReader {
     if (!text.exists()) node.problem("a question needs text, or file");
     const bool good_id = !id.exists() || read_id(id, question.id);
     tokens.read(question.max_tokens, 1, kMostTokens);
+    if (probe.exists() && probe.read(question.probe) && is_blank(question.probe)) {
+      probe.problem("the probe is empty");
+    }
     if (!text.read(question.text) || !good_id) return;
     add(std::move(question), [&](auto what) { node.problem(what); });
   }
@@ -131,7 +136,7 @@ class QuestionReader {
       } else if (is_json) {
         read_json_line(line, report);
       } else {
-        add({{}, std::string(line), max_tokens_}, report);
+        add({{}, std::string(line), max_tokens_, {}}, report);
       }
     }
     if (found == 0) node.problem(fmt::format("{}: holds no question", file.string()));
@@ -141,13 +146,13 @@ class QuestionReader {
   void read_json_line(std::string_view line, const Report& report) {
     const json entry = json::parse(line, nullptr, false);
     if (!entry.is_object()) return report("is not a JSON object {\"id\": ..., \"text\": ...}");
-    constexpr std::array<std::string_view, 3> kKeys = {"id", "text", "max_tokens"};
+    constexpr std::array<std::string_view, 4> kKeys = {"id", "text", "max_tokens", "probe"};
     for (const auto& [key, value] : entry.items()) {
       if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
         return report(fmt::format("unknown key {}{}", in_quotes(key), name_hint(key, kKeys)));
       }
     }
-    Question question{{}, {}, max_tokens_};
+    Question question{{}, {}, max_tokens_, {}};
     if (!entry.contains("text") || !entry["text"].is_string()) return report("text must be a text");
     question.text = entry["text"].get<std::string>();
     if (entry.contains("id")) {
@@ -164,6 +169,11 @@ class QuestionReader {
                         tokens.get<std::uint64_t>() <= kMostTokens;
       if (!good) return report(fmt::format("max_tokens must be between 1 and {}", kMostTokens));
       question.max_tokens = tokens.get<std::uint32_t>();
+    }
+    if (entry.contains("probe")) {
+      if (!entry["probe"].is_string()) return report("probe must be a text");
+      question.probe = entry["probe"].get<std::string>();
+      if (is_blank(question.probe)) return report("the probe is empty");
     }
     add(std::move(question), report);
   }

@@ -76,6 +76,7 @@ std::string to_json(const JobConfig& job) {
   ordered_json questions = ordered_json::array();
   for (const Question& q : job.questions) {
     questions.push_back({{"id", q.id}, {"text", q.text}, {"max_tokens", q.max_tokens}});
+    if (!q.probe.empty()) questions.back()["probe"] = q.probe;
   }
   const SamplingConfig& s = job.sampling;
   const ordered_json out = {

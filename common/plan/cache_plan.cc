@@ -63,7 +63,10 @@ CachePlan::CachePlan(const ModelConfig& model, const JobShape& job) {
   plain_slots_ = slots_of(job);
   // Also where no slot is needed: keys move once, or queries are turned back for their moments.
   if (policy.positions == Positions::kCompact || document_needs(policy).query_moments) {
-    plain_bytes_ = plain_keys_bytes(model, job.chunk, plain_slots_, job.kv_dtype);
+    work_bytes_ += plain_keys_bytes(model, job.step_rows(), plain_slots_, job.kv_dtype);
+  }
+  for (const std::uint32_t rows : job.probes) {
+    work_bytes_ += room_bytes(model, {rows, true}, job.kv_dtype);
   }
 }
 
@@ -186,12 +189,12 @@ std::size_t CachePlan::once_per_question(LayerRange layers) const {
 
 std::size_t CachePlan::peak(LayerRange layers) const {
   const std::size_t reading = sum(layers, &Layer::document) + sum(layers, &Layer::observed);
-  std::size_t bytes = std::max(plain_bytes_ + reading, answering(layers));
+  std::size_t bytes = std::max(work_bytes_ + reading, answering(layers));
   if (timing_ == Timing::kOnce) {
     const auto going = [](const Layer& l) { return l.document + l.observed; };
-    bytes = std::max(bytes, plain_bytes_ + compacting(layers, going));
+    bytes = std::max(bytes, work_bytes_ + compacting(layers, going));
   } else if (timing_ == Timing::kPerQuestion) {
-    bytes = std::max(bytes, plain_bytes_ + once_per_question(layers));
+    bytes = std::max(bytes, work_bytes_ + once_per_question(layers));
   }
   return bytes;
 }
@@ -199,7 +202,7 @@ std::size_t CachePlan::peak(LayerRange layers) const {
 std::size_t CachePlan::answering(LayerRange layers) const {
   const bool copies = timing_ == Timing::kPerQuestion;
   const std::size_t times = copies ? questions_ : 1;
-  return plain_bytes_ + times * kept_of(layers, layers.count()) + sum(layers, &Layer::own);
+  return work_bytes_ + times * kept_of(layers, layers.count()) + sum(layers, &Layer::own);
 }
 
 }  // namespace varve

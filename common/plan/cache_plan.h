@@ -60,7 +60,7 @@ class CachePlan {
   bool exact_ = true;
   std::size_t budget_ = 0;
   std::size_t plain_slots_ = 0;
-  std::size_t plain_bytes_ = 0;
+  std::size_t work_bytes_ = 0;  // of turned keys and of probes, as long as the stage lives
   std::vector<Layer> layers_;
   // Where budgets of layers are not known before, most that [k] layers together keep, and most of
   // one layer while it is made, beyond that.

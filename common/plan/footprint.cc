@@ -28,6 +28,10 @@ std::size_t segment_bytes(const ModelConfig& model, std::size_t rows, DType dtyp
   return 2 * model.kv_heads * rows * row_bytes(dtype, model.head_dim) + rows * sizeof(std::int32_t);
 }
 
+std::size_t JobShape::step_rows() const {
+  return std::accumulate(probes.begin(), probes.end(), chunk);
+}
+
 WorkspaceBytes workspace_bytes(const ModelConfig& model, std::size_t rows, std::size_t samples,
                                bool last) {
   WorkspaceBytes bytes;
@@ -51,8 +55,8 @@ Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerR
   bytes.weights = stage_weights(model, weights, layers);
   bytes.kv = caches.peak(layers);
   bytes.workspace =
-      workspace_bytes(model, job.chunk, std::min(job.chunk, job.parallel), last).total();
-  bytes.channel = last ? 0 : job.in_flight * boundary_bytes(model, job.chunk);
+      workspace_bytes(model, job.step_rows(), std::min(job.chunk, job.parallel), last).total();
+  bytes.channel = last ? 0 : job.in_flight * boundary_bytes(model, job.step_rows());
   return bytes;
 }
 

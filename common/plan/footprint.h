@@ -33,10 +33,14 @@ struct JobShape {
   std::size_t prefix_rows = 0;     // the document and what stands before it
   std::vector<OwnRows> questions;  // own rows of each
   std::size_t parallel = 1;        // questions that hold rows at the same time
-  std::size_t chunk = 512;         // most rows of a step
+  std::size_t chunk = 512;         // most rows of a step, but probes
   std::size_t in_flight = 2;       // most activations under way on a boundary
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};
+  std::vector<std::uint32_t> probes{};  // rows of each probe that rides behind a chunk
+
+  /// Most rows of a step.
+  std::size_t step_rows() const;
 };
 
 /// One layer's segment of `rows` rows: keys and values [Hkv, rows, D] and positions [rows].

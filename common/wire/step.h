@@ -41,10 +41,13 @@ struct SequenceRows {
   std::uint32_t count = 0;
   bool sample = false;  // the last of these rows yields a token
   bool score = false;   // the others yield the log-probability of the token that follows them
+  /// They follow the sequence's rows of this step, attend and are forgotten; what they attend to
+  /// guides the sequence's cache policy. Each range of a step is a probe of its own.
+  bool probe = false;
 };
 template <class A>
 void visit(A& a, SequenceRows& r) {
-  a(r.sequence, r.begin, r.count, r.sample, r.score);
+  a(r.sequence, r.begin, r.count, r.sample, r.score, r.probe);
 }
 
 inline constexpr std::uint32_t kNoSequence = 0xffffffff;

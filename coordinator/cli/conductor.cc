@@ -117,7 +117,8 @@ BatchJob batch_job(const PreparedJob& prepared, const Plan& plan) {
                  .context = static_cast<std::uint32_t>(prepared.model.config().context),
                  .taken = static_cast<std::uint32_t>(
                      next_position(job.policy, plan.kept.rows, prepared.prefix.size())),
-                 .compaction = compaction_times(job.policy)};
+                 .compaction = compaction_times(job.policy),
+                 .probes = prepared.probes};
   for (std::size_t i = 0; i < job.questions.size(); ++i) {
     const SamplingParams sampling{.temperature = job.sampling.temperature,
                                   .top_k = job.sampling.top_k,

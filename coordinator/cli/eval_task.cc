@@ -73,6 +73,7 @@ EvalBasis basis_of(const EvalConfig& config, const Material& material) {
 struct Largest {
   std::size_t document = 0;
   std::vector<OwnRows> questions;  // of the sample whose questions take the most rows
+  std::size_t most_questions = 0;
 };
 
 std::size_t rows_in(const std::vector<OwnRows>& questions) {
@@ -85,6 +86,7 @@ Largest largest_of(const std::vector<BuiltSample>& samples) {
   Largest largest;
   for (const BuiltSample& sample : samples) {
     largest.document = std::max(largest.document, sample.document.size());
+    largest.most_questions = std::max(largest.most_questions, sample.questions.size());
     std::vector<OwnRows> questions = own_rows(sample.questions);
     if (rows_in(questions) > rows_in(largest.questions)) largest.questions = std::move(questions);
   }
@@ -169,7 +171,8 @@ class EvalTask final : public Task {
                      .in_flight = cluster_.in_flight,
                      .parallel = config_.parallel * largest.questions.size(),
                      .kv_dtype = config_.kv_dtype,
-                     .policy = shares ? PolicyConfig{} : matrix_.policies.front()};
+                     .policy = shares ? PolicyConfig{} : matrix_.policies.front(),
+                     .probes = probes_for(largest)};
     for (std::uint32_t i = 0; i < config_.parallel; ++i) {
       for (const OwnRows& q : largest.questions) {
         demand.questions.push_back({config_.name, q.prompt, q.answer + 1});
@@ -205,7 +208,16 @@ class EvalTask final : public Task {
     shape.chunk = config_.chunk;
     shape.kv_dtype = config_.kv_dtype;
     shape.policy = policy;
+    if (policy.scorer.name == "guided") shape.probes = probes_for(largest);
     return shape;
+  }
+
+  // Other samples' probes may be longer than those of the first ones.
+  std::vector<std::uint32_t> probes_for(const Largest& largest) const {
+    const std::vector<PolicyConfig>& policies = evaluator_->policies().policies;
+    const bool guided = std::any_of(policies.begin(), policies.end(),
+                                    [](auto& p) { return p.scorer.name == "guided"; });
+    return std::vector<std::uint32_t>(guided ? largest.most_questions : 0, kMostProbe);
   }
 
   void check_memory(const Plan& plan, const std::vector<std::size_t>& branch) const {

@@ -4,18 +4,11 @@
 #include <cstdio>
 #include <optional>
 
-#include "common/error.h"
 #include "coordinator/cli/conductor.h"
 #include "coordinator/cli/run_record.h"
 
 namespace varve {
 namespace {
-
-// Its probes are not sent yet, and a policy that did something else would be worse than none.
-void refuse_guided(const PolicyConfig& policy) {
-  if (policy.scorer.name != "guided") return;
-  throw ConfigError("cache.policy: scorer guided can be planned and not yet run; take another");
-}
 
 class JobTask final : public Task {
  public:
@@ -24,7 +17,6 @@ class JobTask final : public Task {
   const ClusterConfig& cluster() const override { return files_.cluster; }
 
   Orders prepare(const TaskRun& run) override {
-    refuse_guided(files_.job.policy);
     prepared_.emplace(prepare_job(files_));
     plan_ = plan_job(*prepared_, run.ranks, run.local_ranks);
     paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);

@@ -8,6 +8,7 @@
 #include "common/config/validate.h"
 #include "common/error.h"
 #include "common/text/chat_template.h"
+#include "common/text/end_sentence.h"
 #include "common/text/load_tokenizer.h"
 
 namespace varve {
@@ -32,6 +33,12 @@ void set_limit(const ClusterConfig& cluster, std::size_t local_ranks, PlanOption
   }
 }
 
+std::vector<std::uint32_t> rows_of(const std::vector<std::vector<TokenId>>& texts) {
+  std::vector<std::uint32_t> rows;
+  for (const auto& text : texts) rows.push_back(static_cast<std::uint32_t>(text.size()));
+  return rows;
+}
+
 void tokenize(PreparedJob& prepared) {
   const JobConfig& job = prepared.job;
   const Tokenizer& tokenizer = prepared.tokenizer;
@@ -39,12 +46,18 @@ void tokenize(PreparedJob& prepared) {
   const auto render = [&](std::string_view document, std::string_view question) {
     return render_document_prompt(chat, job.chat.system, document, question);
   };
+  if (drops_document_rows(job.policy)) end_sentence(prepared.document.text);
   prepared.prefix = tokenizer.encode(render(prepared.document.text, "").prefix);
   const std::size_t frame = tokenizer.encode(render("", "").prefix).size();
   prepared.document_tokens = prepared.prefix.size() - std::min(frame, prepared.prefix.size());
+  const EncodeOptions after{.add_bos = {}, .continues = true};
   for (const Question& question : job.questions) {
-    prepared.questions.push_back(
-        tokenizer.encode(render("", question.text).suffix, {.add_bos = {}, .continues = true}));
+    prepared.questions.push_back(tokenizer.encode(render("", question.text).suffix, after));
+  }
+  if (job.policy.scorer.name != "guided") return;
+  for (const Question& question : job.questions) {
+    const std::string& probe = question.probe.empty() ? question.text : question.probe;
+    prepared.probes.push_back(tokenizer.encode("\n\n" + probe, after));
   }
 }
 
@@ -75,7 +88,8 @@ PreparedJob prepare_job(JobFiles files) {
                        .tokenizer = std::move(tokenizer),
                        .prefix = {},
                        .document_tokens = 0,
-                       .questions = {}};
+                       .questions = {},
+                       .probes = {}};
   tokenize(prepared);
   return prepared;
 }
@@ -103,7 +117,8 @@ Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_
                    .in_flight = cluster.in_flight,
                    .parallel = job.parallel,
                    .kv_dtype = job.kv_dtype,
-                   .policy = job.policy};
+                   .policy = job.policy,
+                   .probes = rows_of(prepared.probes)};
   for (std::size_t i = 0; i < job.questions.size(); ++i) {
     demand.questions.push_back(
         {job.questions[i].id, prepared.questions[i].size(), job.questions[i].max_tokens});
@@ -122,12 +137,13 @@ Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& mo
           .threads = cluster.threads.value_or(0),
           .pin_threads = cluster.pin_threads,
           .stages = plan.stages(),
-          .rows = plan.shape.chunk,
+          .rows = plan.shape.step_rows(),
           .samples = std::min(plan.shape.chunk, plan.shape.parallel),
           .in_flight = plan.shape.in_flight,
           .kv_dtype = plan.shape.kv_dtype,
           .policies = {plan.shape.policy},
           .plain_slots = plan.plain_slots,
+          .probe_rows = plan.shape.probes,
           .step_deadline_ms = static_cast<std::uint64_t>(cluster.deadlines.step.count())};
 }
 

@@ -23,6 +23,7 @@ struct PreparedJob {
   std::vector<TokenId> prefix;                  // the document and what stands before it
   std::size_t document_tokens = 0;              // of them
   std::vector<std::vector<TokenId>> questions;  // what comes after the prefix, by question
+  std::vector<std::vector<TokenId>> probes;     // what a guided policy looks with; else none
 };
 
 /// What the two files say.

@@ -104,8 +104,10 @@ void EvalSource::plan_document() {
   plan_reading(*shared_, 0, owner);
 }
 
-// No step crosses a multiple of `period` rows, which is when the policy compacts.
-void EvalSource::plan_reading(std::uint32_t sequence, std::uint32_t period, Owner owner) {
+// No step crosses a multiple of the policy's period, which is when it compacts.
+void EvalSource::plan_reading(std::uint32_t sequence, std::uint32_t policy, Owner owner) {
+  const std::uint32_t period = compaction_times(run_.policies[policy]).period;
+  const bool guided = run_.policies[policy].scorer.name == "guided";
   const std::size_t total = unit_.document.size();
   for (std::size_t at = 0; at < total;) {
     std::size_t count = std::min<std::size_t>(run_.chunk, total - at);
@@ -116,9 +118,20 @@ void EvalSource::plan_reading(std::uint32_t sequence, std::uint32_t period, Owne
                   .begin = static_cast<std::uint32_t>(at),
                   .count = static_cast<std::uint32_t>(count)}};
     append(unit_.document, at, count, step.tokens);
-    owner.rows = count;
-    plan(std::move(step), owner);
     at += count;
+    if (guided && (at % period == 0 || at == total)) add_probes(step, sequence, at);
+    owner.rows = step.tokens.size();
+    plan(std::move(step), owner);
+  }
+}
+
+void EvalSource::add_probes(Step& step, std::uint32_t sequence, std::size_t at) const {
+  for (const EvalQuestion& q : unit_.questions) {
+    step.rows.push_back({.sequence = sequence,
+                         .begin = static_cast<std::uint32_t>(at),
+                         .count = static_cast<std::uint32_t>(q.probe.size()),
+                         .probe = true});
+    append(q.probe, 0, q.probe.size(), step.tokens);
   }
 }
 
@@ -149,7 +162,7 @@ void EvalSource::plan_base(std::size_t index) {
     open.capacity = static_cast<std::uint32_t>(unit_.document.size());
     open.prompt_rows = open.capacity;
     plan(open, owner);
-    plan_reading(*branch.base, times.period, owner);
+    plan_reading(*branch.base, branch.policy, owner);
   } else {
     VARVE_CHECK(shared_.has_value(), "policy {} without the whole document", branch.policy);
     open.parent = *shared_;

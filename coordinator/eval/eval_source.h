@@ -35,6 +35,7 @@ struct EvalQuestion {
   std::vector<std::int32_t> tokens;  // after the document, at least one
   std::vector<std::int32_t> scored;  // the answer; empty: it is generated
   std::uint32_t max_tokens = 0;      // of a generated answer, at least one
+  std::vector<std::int32_t> probe{};  // what a guided policy looks with, while it reads
 };
 
 /// Own rows that a question may come to.
@@ -133,7 +134,8 @@ class EvalSource final : public StepSource {
   void open_branches();
   void plan_branch(std::size_t index);
   void plan_base(std::size_t index);
-  void plan_reading(std::uint32_t sequence, std::uint32_t period, Owner owner);
+  void plan_reading(std::uint32_t sequence, std::uint32_t policy, Owner owner);
+  void add_probes(Step& step, std::uint32_t sequence, std::size_t at) const;
   void plan_questions(std::size_t index);
   void plan_prompts(std::size_t index);
   void plan_scored(std::size_t index, std::size_t question);

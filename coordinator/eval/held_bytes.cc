@@ -22,6 +22,11 @@ HeldBytes held_bytes(const PolicyConfig& policy, const ModelConfig& model, DType
   job.chunk = chunk;
   job.kv_dtype = kv_dtype;
   job.policy = policy;
+  if (policy.scorer.name == "guided") {
+    for (const EvalQuestion& q : questions) {
+      job.probes.push_back(static_cast<std::uint32_t>(q.probe.size()));
+    }
+  }
   const CachePlan plan(model, job);
   const LayerRange all{0, model.layers};
   return {plan.peak(all), plan.kept(all), plan.budget()};

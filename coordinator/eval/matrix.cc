@@ -92,12 +92,6 @@ void check_matrix(const EvalMatrix& matrix, const ModelConfig& model, DType kv_d
   };
   for (const PolicyConfig& policy : matrix.policies) {
     const std::string label = fmt::format("{} {}", policy_label(policy), to_string(policy.budget));
-    if (policy.scorer.name == "guided") {
-      add(
-          fmt::format("policies: {}: scorer guided looks with the questions of a job, which an "
-                      "evaluation does not give it; run a job instead",
-                      label));
-    }
     for (const Contradiction& c : contradictions_with(policy, model, kv_dtype, ranks)) {
       add(fmt::format("policies: {}: {}: {}", label, c.path, c.text));
     }

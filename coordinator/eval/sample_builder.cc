@@ -32,6 +32,9 @@ EvalQuestion SampleBuilder::tokenized(const TaskQuestion& question, const TaskSp
   pieces.push_back({question.lead, false});
   EvalQuestion out;
   out.tokens = tokenizer_.encode(pieces, options);
+  out.probe = tokenizer_.encode(
+      fmt::format("\n\n{}", question.lead.empty() ? question.text : question.lead), options);
+  if (out.probe.size() > kMostProbe) out.probe.erase(out.probe.begin(), out.probe.end() - kMostProbe);
   if (spec.measure == Measure::kExactMatch) {
     out.max_tokens = spec.most_tokens;
     return out;

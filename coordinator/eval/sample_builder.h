@@ -19,6 +19,9 @@ struct TaskChoice {
   std::vector<double> params;
 };
 
+/// Tokens of a probe, at most: the last ones of longer texts.
+inline constexpr std::ptrdiff_t kMostProbe = 64;
+
 struct BuiltSample {
   std::vector<std::int32_t> document;   // and what stands before it
   std::vector<EvalQuestion> questions;  // what comes after, as the model reads it

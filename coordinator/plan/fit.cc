@@ -40,7 +40,9 @@ std::size_t reading_positions(const ModelConfig& model, const JobDemand& demand,
                               std::size_t prefix) {
   if (!outlives_context(demand.policy)) return prefix;
   const std::size_t kept = budget_rows(demand.policy, prefix, model, demand.kv_dtype);
-  return document_room(demand.policy, kept, prefix).rows;
+  const auto longest = std::max_element(demand.probes.begin(), demand.probes.end());
+  return document_room(demand.policy, kept, prefix).rows +
+         (longest == demand.probes.end() ? 0 : *longest);
 }
 
 JobShape shape_of(const ModelConfig& model, const JobDemand& demand, std::size_t prefix,
@@ -51,7 +53,8 @@ JobShape shape_of(const ModelConfig& model, const JobDemand& demand, std::size_t
                  .chunk = demand.chunk,
                  .in_flight = demand.in_flight,
                  .kv_dtype = demand.kv_dtype,
-                 .policy = demand.policy};
+                 .policy = demand.policy,
+                 .probes = demand.probes};
   const std::size_t taken = taken_positions(model, demand, prefix);
   for (const QuestionShape& q : demand.questions) {
     const std::size_t answer = answer_limit(taken, q.tokens, q.max_tokens, model.context);

@@ -60,6 +60,12 @@ std::string policy_lines(const Plan& plan) {
                     count(plan.kept.rows, "row"), plan.shape.prefix_rows, plan.kept.percent,
                     shown(plan.kept.bytes));
   }
+  if (!plan.shape.probes.empty()) {
+    text += fmt::format("  probes: {}, {} in all behind every {}\n",
+                        count(plan.shape.probes.size(), "text"),
+                        count(plan.shape.step_rows() - plan.shape.chunk, "row"),
+                        count(policy.compaction.count("rows"), "row"));
+  }
   if (!plan.kv_is_exact) {
     text += "  KV is the most that it can be; how much it is depends on texts and answers\n";
   }

@@ -88,11 +88,23 @@ bool Batcher::read_prefix(Step& step) {
   step.kind = StepKind::kRows;
   step.rows = {{.sequence = kPrefixSequence,
                 .begin = static_cast<std::uint32_t>(prefix_sent_),
-                .count = static_cast<std::uint32_t>(count),
-                .sample = false}};
+                .count = static_cast<std::uint32_t>(count)}};
   step.tokens.assign(first, first + static_cast<std::ptrdiff_t>(count));
   prefix_sent_ += count;
+  const std::size_t period = job_.compaction.period;
+  const bool compacts = period > 0 && prefix_sent_ % period == 0;
+  if (compacts || prefix_sent_ == job_.prefix.size()) add_probes(step);
   return true;
+}
+
+void Batcher::add_probes(Step& step) const {
+  for (const std::vector<std::int32_t>& probe : job_.probes) {
+    step.rows.push_back({.sequence = kPrefixSequence,
+                         .begin = static_cast<std::uint32_t>(prefix_sent_),
+                         .count = static_cast<std::uint32_t>(probe.size()),
+                         .probe = true});
+    step.tokens.insert(step.tokens.end(), probe.begin(), probe.end());
+  }
 }
 
 bool Batcher::compact_prefix(Step& step) {

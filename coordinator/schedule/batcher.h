@@ -49,6 +49,9 @@ struct BatchJob {
   std::optional<std::uint32_t> taken{};
   std::uint32_t policy = 0;  // of the run's cache policies: the one of every sequence
   CompactionTimes compaction{};
+  /// Texts that ride behind the prefix's rows before each compaction (steps may be longer by them),
+  /// to tell what the questions look at.
+  std::vector<std::vector<std::int32_t>> probes{};
 };
 
 enum class FinishReason : std::uint8_t {
@@ -96,6 +99,7 @@ class Batcher final : public StepSource {
   // Each tries to fill `step` with the next of its kind.
   bool open_prefix(Step& step);
   bool read_prefix(Step& step);
+  void add_probes(Step& step) const;
   bool compact_prefix(Step& step);
   bool compact_question(Step& step);
   bool release_question(Step& step);

@@ -35,6 +35,7 @@ struct LayerCache {
   std::vector<std::shared_ptr<const Segment>> shared;  // sealed, oldest first
   std::shared_ptr<Segment> own;                        // open; null where there are no own rows
   std::shared_ptr<TrackedObserved> observed;           // null: no scorer asks for anything
+  std::vector<float> probed;  // [Hkv, own rows]: what the probes of the last step paid
 };
 
 }  // namespace varve

@@ -73,6 +73,11 @@ void Segment::keep(const KeptRows& kept) {
   }
 }
 
+void Segment::clear() {
+  VARVE_CHECK(!sealed_, "a sealed segment of {} rows", rows());
+  for (HeadRows& head : heads_) head.rows = 0;
+}
+
 void Segment::encode(const SegmentView& floats) {
   for (std::size_t h = 0; h < heads_.size(); ++h) {
     VARVE_CHECK(heads_[h].rows == 0, "head {} holds {} rows", h, heads_[h].rows);

@@ -32,6 +32,8 @@ class Segment {
   void gather(const SegmentView& from, std::size_t head, std::span<const std::uint32_t> rows);
   /// Drops all rows but these.
   void keep(const KeptRows& kept);
+  /// Drops all rows.
+  void clear();
   /// Fills an empty segment of an integer format with all of `floats`.
   void encode(const SegmentView& floats);
   void seal() { sealed_ = true; }

@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/policy/allocation.h"
+#include "worker/policy/guided.h"
 
 namespace varve {
 namespace {
@@ -18,6 +19,20 @@ std::size_t rows_of(const LayerCache& cache) {
 
 bool is_compact(const CachePolicy& policy) {
   return policy.config.positions == Positions::kCompact;
+}
+
+// Rows [begin, end) of each head of a segment whose heads hold equally many.
+SegmentView part_of(const SegmentView& segment, std::size_t begin, std::size_t end,
+                    std::vector<HeadRows>& heads) {
+  VARVE_CHECK(!segment.shared_positions, "a part of a segment whose heads share positions");
+  heads.assign(segment.heads.begin(), segment.heads.end());
+  for (HeadRows& head : heads) {
+    head.begin += static_cast<std::uint32_t>(begin);
+    head.rows = static_cast<std::uint32_t>(end - begin);
+  }
+  SegmentView view = segment;
+  view.heads = heads;
+  return view;
 }
 
 }  // namespace
@@ -42,6 +57,10 @@ StageCache::StageCache(const ModelConfig& model, LayerRange layers, Options opti
   if (turns) {
     plain_ = std::make_unique<PlainKeys>(model_, options_.inv_freq, options_.rows,
                                          options_.plain_slots, options_.dtype, ops_, ledger_);
+  }
+  for (const std::uint32_t rows : options_.probe_rows) {
+    probes_.push_back(std::make_unique<Segment>(SegmentShape::even(model_, rows, options_.dtype),
+                                                model_.head_dim, ops_, ledger_));
   }
 }
 
@@ -80,7 +99,11 @@ void StageCache::set_growth(Sequence& fresh, const Sequence* parent) const {
   };
   if (parent == nullptr) {
     const bool streams = policy.compaction.name == "per_chunk";
-    if (streams && layers_lose_rows(fresh.capacity)) fresh.growth = Growth::kStream;
+    if (!streams || !layers_lose_rows(fresh.capacity)) return;
+    fresh.growth = Growth::kStream;
+    if (policy.scorer.name != "guided") return;
+    fresh.local = policy.scorer.choice("encode") == "local";
+    set_together(fresh);
     return;
   }
   if (policy.decode.name == "one_pool") {
@@ -92,6 +115,24 @@ void StageCache::set_growth(Sequence& fresh, const Sequence* parent) const {
   if (!schedule.has_pool() || schedule.peak_rows() >= answer) return;
   fresh.growth = Growth::kPool;
   fresh.schedule = schedule;
+}
+
+// All layers have the same budget: such a policy is uniform.
+void StageCache::set_together(Sequence& fresh) const {
+  const PolicyConfig& policy = fresh.policy->config;
+  const std::string_view scope = policy.scorer.choice("scope");
+  if (scope == "head") return;
+  const bool global = scope == "global";
+  SharedSelection::Options options;
+  options.lag = global ? policy.scorer.count("lag") : 0;
+  options.kernel = policy.scorer.count("kernel");
+  options.keep = keep_of(fresh, 0);
+  ScoreExchange* exchange = global ? options_.exchange : nullptr;
+  if (exchange == nullptr) {
+    fresh.own_scores = std::make_unique<OwnScores>();
+    exchange = fresh.own_scores.get();
+  }
+  fresh.together = std::make_unique<SharedSelection>(options, *exchange);
 }
 
 StageCache::Sequence StageCache::make_sequence(const Step& step, const Sequence* parent) const {
@@ -202,9 +243,12 @@ std::size_t StageCache::held(const Sequence& sequence) const {
 
 void StageCache::begin(std::span<const SequenceRows> rows, std::span<std::int32_t> rotations) {
   std::size_t at = 0;
+  std::size_t kept = 0;  // rows of the step, of the sequence whose probes may follow
   for (const SequenceRows& r : rows) {
     const Sequence& sequence = find(r.sequence);
-    const std::size_t first = is_compact(*sequence.policy) ? held(sequence) : r.begin;
+    if (!r.probe) kept = r.count;
+    const std::size_t held_before = held(sequence) + (r.probe ? kept : 0);
+    const std::size_t first = is_compact(*sequence.policy) ? held_before : r.begin;
     const auto out = rotations.subspan(at, r.count);
     std::iota(out.begin(), out.end(), static_cast<std::int32_t>(first));
     at += r.count;
@@ -238,7 +282,7 @@ std::span<const SegmentView> StageCache::views(const Sequence& sequence, std::si
 
 // One item per segment and run of neighbouring rows that see it: questions over one document come
 // as one item, so a backend may read the document's rows once for all of them. Shared segments
-// stand before own ones, which is each row's fold order. Own segments with plain keys are left out.
+// stand before own ones, which is each row's fold order. Those of attend_own are left out.
 void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> rows) {
   items_.clear();
   std::size_t deepest = 0;
@@ -262,7 +306,7 @@ void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> 
       const LayerCache& cache = sequence.layers[local];
       if (depth < cache.shared.size()) {
         add(at, r.count, *cache.shared[depth]);
-      } else if (depth == cache.shared.size() && !sequence.plain_keys) {
+      } else if (depth == cache.shared.size() && !sequence.plain_keys && !sequence.local) {
         add(at, r.count, *cache.own);
       }
       at += r.count;
@@ -276,29 +320,99 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
   const std::size_t local = layer - layers_.begin;
   params_ = params;
   std::size_t at = 0;
+  std::size_t probe = 0;
   for (const SequenceRows& r : rows) {
-    append(find(r.sequence), local, r, at, positions, k, v);
+    if (r.probe) {
+      keep_probe(probe++, r, at, positions, k, v);
+    } else {
+      append(find(r.sequence), local, r, at, positions, k, v);
+    }
     at += r.count;
   }
   collect_items(local, rows);
   ops_.clear(out);
   ops_.attend(q, positions, items_, params, out);
   at = 0;
-  for (const SequenceRows& r : rows) {
-    Sequence& sequence = find(r.sequence);
-    if (sequence.plain_keys) {
-      // One after the other: they turn their keys in the same work memory.
-      const AttendItem own{at, r.count, views(sequence, local).back()};
-      ops_.attend(q, positions, {&own, 1}, params, out);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Sequence& sequence = find(rows[i].sequence);
+    std::size_t end = i + 1;
+    std::size_t count = rows[i].count;
+    for (; end < rows.size() && rows[end].probe; ++end) count += rows[end].count;
+    if (sequence.plain_keys || sequence.local) {
+      attend_own(sequence, local, at, rows[i].count, count - rows[i].count, positions, q, out);
     }
-    const auto part = [&](Matrix m) { return m.slice(at, r.count); };
     observe(sequence, local,
-            {{q.row(at), r.count, q.cols, q.stride},
-             part(out.lse),
-             positions.subspan(at, r.count),
-             plain_ ? plain_->back(at, r.count) : ConstMatrix{}});
+            {{q.row(at), rows[i].count, q.cols, q.stride},
+             out.lse.slice(at, rows[i].count),
+             positions.subspan(at, rows[i].count),
+             plain_ ? plain_->back(at, rows[i].count) : ConstMatrix{}});
+    if (end > i + 1) {
+      attend_probes(sequence, local, rows.subspan(i + 1, end - i - 1), at + rows[i].count,
+                    positions, q, out);
+    }
+    at += count;
+    i = end - 1;
+  }
+}
+
+// One sequence after the other where they turn their keys: they do it in the same work memory. Read
+// locally, rows see the first rows and the last ones, as they were when rows were last evicted, so
+// that they depend neither on what else is kept nor on the chunk. Probes see everything.
+void StageCache::attend_own(const Sequence& sequence, std::size_t local, std::size_t at,
+                            std::size_t count, std::size_t probe_rows,
+                            std::span<const std::int32_t> positions, ConstMatrix q, Partial out) {
+  const SegmentView own = views(sequence, local).back();
+  items_.clear();
+  std::vector<HeadRows> first_heads;
+  std::vector<HeadRows> last_heads;
+  const Keep keep = sequence.local ? keep_of(sequence, local) : Keep{};
+  const std::size_t last = sequence.settled - std::min(keep.last, sequence.settled);
+  if (sequence.local && last > keep.first) {
+    items_.push_back({at, count, part_of(own, 0, keep.first, first_heads)});
+    items_.push_back({at, count, part_of(own, last, own.most_rows(), last_heads)});
+    if (probe_rows > 0) items_.push_back({at + count, probe_rows, own});
+  } else {
+    items_.push_back({at, count + probe_rows, own});
+  }
+  ops_.attend(q, positions, items_, params_, out);
+}
+
+void StageCache::keep_probe(std::size_t probe, const SequenceRows& rows, std::size_t at,
+                            std::span<const std::int32_t> positions, ConstMatrix k,
+                            ConstMatrix v) {
+  VARVE_CHECK(probe < probes_.size(), "probe {} of {}", probe, probes_.size());
+  probes_[probe]->clear();
+  probes_[probe]->append({k.row(at), rows.count, k.cols, k.stride},
+                         {v.row(at), rows.count, v.cols, v.stride},
+                         positions.subspan(at, rows.count));
+}
+
+// Each probe sees itself last; then it is known what it pays to the sequence's rows.
+void StageCache::attend_probes(Sequence& sequence, std::size_t local,
+                               std::span<const SequenceRows> rows, std::size_t at,
+                               std::span<const std::int32_t> positions, ConstMatrix q,
+                               Partial out) {
+  items_.clear();
+  std::size_t begin = at;
+  for (std::size_t p = 0; p < rows.size(); ++p) {
+    items_.push_back({begin, rows[p].count, probes_[p]->view()});
+    begin += rows[p].count;
+  }
+  ops_.attend(q, positions, items_, params_, out);
+  LayerCache& cache = sequence.layers[local];
+  const SegmentView own = views(sequence, local).back();
+  const std::size_t held = own.most_rows();
+  cache.probed.assign(model_.kv_heads * held, 0.0F);
+  const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
+  for (const SequenceRows& r : rows) {
+    const ProbeRows probe{{q.row(at), r.count, q.cols, q.stride},
+                          out.lse.slice(at, r.count),
+                          positions.subspan(at, r.count)};
+    add_probe(ops_, params_, probe, own, sum,
+              {cache.probed.data(), model_.kv_heads, held, held});
     at += r.count;
   }
+  sequence.probed = true;
 }
 
 // A question that watches its document does not watch its own rows, which stay.

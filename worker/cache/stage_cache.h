@@ -24,6 +24,8 @@
 #include "worker/cache/compactor.h"
 #include "worker/cache/layer_cache.h"
 #include "worker/cache/plain_keys.h"
+#include "worker/cache/score_exchange.h"
+#include "worker/cache/shared_selection.h"
 
 namespace varve {
 
@@ -35,6 +37,8 @@ class StageCache {
     std::vector<float> inv_freq{};         // rope_frequencies(model)
     std::size_t rows = 0;                  // most rows of a step
     std::size_t plain_slots = 0;  // common/plan's; 0: no policy evicts at compact positions
+    std::vector<std::uint32_t> probe_rows{};  // of each probe of a step, at most
+    ScoreExchange* exchange = nullptr;        // with the other stages; null: there are none
   };
 
   /// `model` and `ops` must outlive this.
@@ -78,15 +82,20 @@ class StageCache {
     bool is_document = true;
     bool plain_keys = false;        // own keys stand as before their rotation
     bool observes = false;          // its own queries; else it looks at its parent's
+    bool local = false;             // rows are read against the first and the last ones alone
     std::size_t begin = 0;          // position of its first own row
     std::size_t document_rows = 0;  // as read: what budgets are a share of
     std::size_t capacity = 0;       // own rows that it will see
     std::size_t prompt_rows = 0;    // the first of them
     std::size_t seen = 0;           // own rows so far
+    std::size_t settled = 0;        // own rows of a head that the last eviction has left
     // [layers of the model], of a pool: the document's rows that it begins with.
     std::vector<std::uint32_t> inherited;
     std::vector<std::uint32_t> budgets;      // [layers of the model], of the document's rows
     std::optional<DecodeSchedule> schedule;  // kPool
+    std::unique_ptr<OwnScores> own_scores;      // where no other stage's count
+    std::unique_ptr<SharedSelection> together;  // of a stream whose layers keep the same rows
+    bool probed = false;                        // since its last selection
     std::vector<LayerCache> layers;          // [local layers]
   };
 
@@ -95,6 +104,7 @@ class StageCache {
   void open_layer(Sequence& fresh, std::size_t local, Sequence* parent);
   void set_budgets(Sequence& fresh, const Sequence* parent) const;
   void set_growth(Sequence& fresh, const Sequence* parent) const;
+  void set_together(Sequence& fresh) const;
   RowRoom room_of(const Sequence& sequence, std::size_t local) const;
   std::shared_ptr<TrackedObserved> open_observed(const Sequence& fresh, std::size_t local,
                                                  const Sequence* parent);
@@ -105,16 +115,28 @@ class StageCache {
   void append(Sequence& sequence, std::size_t local, const SequenceRows& rows, std::size_t at,
               std::span<const std::int32_t> positions, Matrix k, ConstMatrix v);
   void collect_items(std::size_t local, std::span<const SequenceRows> rows);
+  void attend_own(const Sequence& sequence, std::size_t local, std::size_t at, std::size_t count,
+                  std::size_t probe_rows, std::span<const std::int32_t> positions, ConstMatrix q,
+                  Partial out);
   std::span<const SegmentView> views(const Sequence& sequence, std::size_t local);
+  void keep_probe(std::size_t probe, const SequenceRows& rows, std::size_t at,
+                  std::span<const std::int32_t> positions, ConstMatrix k, ConstMatrix v);
+  void attend_probes(Sequence& sequence, std::size_t local, std::span<const SequenceRows> rows,
+                     std::size_t at, std::span<const std::int32_t> positions, ConstMatrix q,
+                     Partial out);
 
   bool is_due(const Sequence& sequence) const;
+  void evict(Sequence& sequence);
   void evict_from_stream(Sequence& sequence, std::size_t local);
+  std::vector<std::int64_t> probed_sums(const Sequence& sequence) const;
+  void keep_together(Sequence& sequence, const std::optional<std::vector<std::uint32_t>>& kept);
   void evict_from_pool(Sequence& sequence, std::size_t local);
   std::span<const SegmentView> region(const Sequence& sequence, std::size_t local, bool turned);
   Compactor::Turn turn_of(const Sequence& sequence);
   void keep_observed(Sequence& sequence, std::size_t local, const KeptRows& kept);
   void move_own(const Sequence& sequence, std::size_t local);
   void compact_layer(std::uint32_t id, Sequence& sequence, std::size_t local);
+  ConstMatrix probed_of(const LayerCache& cache) const;
   LayerRows layer_rows(const Sequence& sequence, std::size_t local,
                        std::span<const SegmentView> region) const;
   Keep keep_of(const Sequence& sequence, std::size_t local) const;
@@ -133,6 +155,7 @@ class StageCache {
   ObservedNeeds needs_;               // of a whole document, by any of them
   std::unique_ptr<PlainKeys> plain_;  // where some policy needs it
   Compactor compactor_;
+  std::vector<std::unique_ptr<Segment>> probes_;  // rows of the probes of a step, in one layer
   AttendParams params_{};  // of the layers
   std::map<std::uint32_t, Sequence> sequences_;
   std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts_;  // by layer; false: document

@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/policy/allocation.h"
 #include "worker/cache/stage_cache.h"
+#include "worker/policy/guided.h"
 #include "worker/policy/uncertainty.h"
 
 namespace varve {
@@ -38,9 +39,18 @@ bool StageCache::is_due(const Sequence& sequence) const {
 
 void StageCache::settle(std::span<const SequenceRows> rows) {
   for (const SequenceRows& r : rows) {
+    if (r.probe) continue;
     Sequence& sequence = find(r.sequence);
     sequence.seen += r.count;
-    if (!is_due(sequence)) continue;
+    if (is_due(sequence)) evict(sequence);
+  }
+}
+
+void StageCache::evict(Sequence& sequence) {
+  if (sequence.together != nullptr) {
+    VARVE_CHECK(sequence.probed, "no probe came with the rows before a compaction");
+    keep_together(sequence, sequence.together->next(probed_sums(sequence)));
+  } else {
     for (std::size_t local = 0; local < layers_.count(); ++local) {
       if (sequence.growth == Growth::kStream) {
         evict_from_stream(sequence, local);
@@ -49,6 +59,31 @@ void StageCache::settle(std::span<const SequenceRows> rows) {
       }
     }
   }
+  sequence.settled = sequence.layers.front().own->rows(0);
+}
+
+// Of this stage's layers and heads.
+std::vector<std::int64_t> StageCache::probed_sums(const Sequence& sequence) const {
+  std::vector<std::int64_t> sums(sequence.layers.front().own->rows(0));
+  for (const LayerCache& cache : sequence.layers) {
+    for (std::size_t i = 0; i < cache.probed.size(); ++i) {
+      sums[i % sums.size()] += to_fixed(cache.probed[i]);
+    }
+  }
+  return sums;
+}
+
+void StageCache::keep_together(Sequence& sequence,
+                               const std::optional<std::vector<std::uint32_t>>& kept) {
+  sequence.probed = false;
+  if (!kept) return;
+  const KeptRows rows{std::vector(model_.kv_heads, *kept)};
+  for (LayerCache& cache : sequence.layers) cache.own->keep(rows);
+}
+
+ConstMatrix StageCache::probed_of(const LayerCache& cache) const {
+  const std::size_t rows = cache.probed.size() / model_.kv_heads;
+  return {cache.probed.data(), model_.kv_heads, rows, rows};
 }
 
 LayerRows StageCache::layer_rows(const Sequence& sequence, std::size_t local,
@@ -60,7 +95,8 @@ LayerRows StageCache::layer_rows(const Sequence& sequence, std::size_t local,
           .segments = region,
           .observed = observed == nullptr ? nullptr : &observed->get(),
           .next_position = next_rotation(sequence),
-          .inv_freq = options_.inv_freq};
+          .inv_freq = options_.inv_freq,
+          .probed = probed_of(sequence.layers[local])};
 }
 
 Keep StageCache::keep_of(const Sequence& sequence, std::size_t local) const {
@@ -116,6 +152,11 @@ void StageCache::compact(std::uint32_t id, std::span<const float> statistics) {
     const std::size_t rows = sequence.document_rows;
     sequence.budgets = layer_budgets(policy, budget_rows(policy, rows, model_, options_.dtype),
                                      rows, model_.layers, statistics);
+  }
+  if (sequence.together != nullptr) {
+    std::optional<std::vector<std::int64_t>> sums;
+    if (sequence.probed) sums = probed_sums(sequence);
+    keep_together(sequence, sequence.together->last(sequence.layers.front().own->rows(0), sums));
   }
   for (std::size_t local = 0; local < layers_.count(); ++local) {
     compact_layer(id, sequence, local);

@@ -20,6 +20,8 @@ std::string_view tag_name(Tag tag) {
       return "kTokens";
     case Tag::kStatistics:
       return "kStatistics";
+    case Tag::kScores:
+      return "kScores";
     case Tag::kReport:
       return "kReport";
     case Tag::kTest:

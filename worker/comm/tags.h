@@ -23,6 +23,9 @@ enum class Tag : std::uint8_t {
   // All -> last stage -> all: what a cache policy must know of every layer before it compacts.
   kStatistics,
 
+  // Each stage -> each other: what probes paid to the rows of a stream.
+  kScores,
+
   // End of the run, all -> rank 0.
   kReport,
 

@@ -33,12 +33,16 @@ Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& opt
       options_(options),
       source_(source),
       hooks_(std::move(hooks)),
+      scores_(comm, options.deadline,
+              [this](int peer) { note(ActivityKind::kReceiving, step_, peer); }),
       cache_(model.config(), model.layers(),
              {.dtype = options.kv_dtype,
               .policies = options.policies,
               .inv_freq = rope_frequencies(model.config()),
               .rows = options.rows,
-              .plain_slots = options.plain_slots},
+              .plain_slots = options.plain_slots,
+              .probe_rows = options.probe_rows,
+              .exchange = comm.size() > 1 ? &scores_ : nullptr},
              ops) {
   VARVE_CHECK(model.is_first() == (source != nullptr), "layers from {}, source {}",
               model.layers().begin, source != nullptr);
@@ -61,6 +65,7 @@ void Stage::run() {
   while (kind != StepKind::kStop) {
     const auto begin = std::chrono::steady_clock::now();
     const Step step = take();
+    step_ = step.id;
     apply(step);
     record(step, begin);
     kind = step.kind;
@@ -68,6 +73,7 @@ void Stage::run() {
   if (outlet_) outlet_->flush();
   if (inlet_) inlet_->flush();
   if (results_) results_->flush();
+  scores_.flush();
 }
 
 Step Stage::take() {

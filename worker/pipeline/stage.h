@@ -18,6 +18,7 @@
 #include "worker/model/stage_model.h"
 #include "worker/pipeline/channel.h"
 #include "worker/pipeline/result_outbox.h"
+#include "worker/pipeline/stage_scores.h"
 
 namespace varve {
 
@@ -44,6 +45,7 @@ class Stage {
     DType kv_dtype = DType::kF16;
     std::vector<PolicyConfig> policies = {PolicyConfig{}};  // that a sequence may open with
     std::size_t plain_slots = 0;                            // StageCache::Options
+    std::vector<std::uint32_t> probe_rows{};                // the same
     std::chrono::milliseconds deadline{};                   // of every wait for another rank
   };
 
@@ -89,6 +91,7 @@ class Stage {
   Options options_;
   StepSource* source_;
   StageHooks hooks_;
+  StageScores scores_;
   StageCache cache_;
   std::optional<Inlet> inlet_;                        // none on stage 0
   std::optional<Outlet> outlet_;                      // none on the last stage
@@ -101,6 +104,8 @@ class Stage {
   std::vector<std::size_t> logit_rows_;  // of a piece of them
   std::vector<RowSummary> summaries_;    // [rows of a piece]
   std::vector<float> logits_;            // one row [vocab] on the host
+
+  std::uint64_t step_ = kNoStep;  // at hand
 
   StageTimes times_;
   std::uint64_t busy_ns_ = 0;

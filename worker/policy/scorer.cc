@@ -19,6 +19,7 @@ constexpr std::array kScorers = {
     Row{"key_norm", make_key_norm_scorer},
     Row{"key_difference", make_key_difference_scorer},
     Row{"expected_attention", make_expected_attention_scorer},
+    Row{"guided", make_guided_scorer},
 };
 
 }  // namespace

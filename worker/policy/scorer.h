@@ -21,6 +21,7 @@ struct LayerRows {
   const Observed* observed = nullptr;  // what needs_of(scorer) asks for; null where that is nothing
   std::size_t next_position = 0;       // that the next query will be rotated by
   std::span<const float> inv_freq{};   // [rope_dims / 2]
+  ConstMatrix probed{};                // [Hkv, rows()], host: what probes paid; of guided alone
 
   std::size_t rows() const {
     std::size_t rows = 0;
@@ -51,5 +52,6 @@ std::unique_ptr<Scorer> make_accumulated_scorer(const PolicyConfig& policy);
 std::unique_ptr<Scorer> make_key_norm_scorer(const PolicyConfig& policy);
 std::unique_ptr<Scorer> make_key_difference_scorer(const PolicyConfig& policy);
 std::unique_ptr<Scorer> make_expected_attention_scorer(const PolicyConfig& policy);
+std::unique_ptr<Scorer> make_guided_scorer(const PolicyConfig& policy);
 
 }  // namespace varve

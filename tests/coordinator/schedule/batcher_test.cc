@@ -134,6 +134,19 @@ TEST(Batcher, StepsOfAStreamEndWhereItCompacts) {
             "open0[10] 0@0+3 0@3+3 0@6+3 0@9+1 compact0 open1[2] 1@10+2! release1 release0 stop");
 }
 
+TEST(Batcher, ProbesRideBeforeEachCompaction) {
+  BatchJob job = job_of(10, {2}, 1);
+  job.chunk = 2;
+  job.compaction = {.document = true, .question = false, .period = 4};
+  job.probes = {{7, 8, 9}, {6}};
+  PipelineModel pipeline(job, {});
+  pipeline.run();
+  EXPECT_EQ(pipeline.problem(), "");
+  EXPECT_EQ(shape(pipeline.log()),
+            "open0[10] 0@0+2 0@2+2|0@4+3|0@4+1 0@4+2 0@6+2|0@8+3|0@8+1 0@8+2|0@10+3|0@10+1 "
+            "compact0 open1[2] 1@10+2! release1 release0 stop");
+}
+
 TEST(Batcher, AQuestionThatWasReadCompactsItsCopyAndTheDocumentGoes) {
   BatchJob job = job_of(5, {3, 2}, 2);
   job.compaction.question = true;

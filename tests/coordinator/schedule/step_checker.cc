@@ -98,16 +98,40 @@ std::int32_t StepChecker::due_token(std::uint32_t sequence, const Sequence& s,
 
 void StepChecker::rows(const Step& step) {
   const std::size_t count = row_count(step);
-  require(count >= 1 && count <= job_.chunk, "has no rows, or more than a chunk");
+  const auto probes = std::count_if(step.rows.begin(), step.rows.end(),
+                                    [](const SequenceRows& r) { return r.probe; });
+  std::size_t probed = 0;
+  for (const auto& probe : job_.probes) probed += probes > 0 ? probe.size() : 0;
+  require(count > probed && count - probed <= job_.chunk, "has no rows, or more than a chunk");
+  require(probes == 0 || probes == static_cast<std::ptrdiff_t>(job_.probes.size()),
+          "has some of the probes");
   require(step.tokens.size() == count, "has not one token per row");
   std::set<std::uint32_t> seen;
   const std::int32_t* tokens = step.tokens.data();
+  std::size_t probe_index = 0;
   for (const SequenceRows& r : step.rows) {
-    require(seen.insert(r.sequence).second, "has two ranges of one sequence");
     require(r.count >= 1, "has an empty range");
-    range(r, tokens);
+    if (r.probe) {
+      probe(r, probe_index++, tokens);
+    } else {
+      require(seen.insert(r.sequence).second, "has two ranges of one sequence");
+      range(r, tokens);
+    }
     tokens += r.count;
   }
+  if (probes == 0 && seen.contains(0)) {
+    const Sequence& s = open_[0];
+    const std::size_t period = job_.compaction.period;
+    require(job_.probes.empty() || (s.rows < s.capacity && (period == 0 || s.rows % period > 0)),
+            "lacks the probes before a compaction");
+  }
+}
+
+void StepChecker::probe(const SequenceRows& r, std::size_t index, const std::int32_t* tokens) {
+  require(r.sequence == 0 && open_.contains(0), "probes something else than the document");
+  require(r.begin == open_[0].rows && !r.sample, "probes at another position");
+  const std::vector<std::int32_t>& due = job_.probes[index];
+  require(std::equal(due.begin(), due.end(), tokens, tokens + r.count), "probes with another text");
 }
 
 void StepChecker::range(const SequenceRows& r, const std::int32_t* tokens) {

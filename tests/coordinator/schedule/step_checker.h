@@ -43,6 +43,7 @@ class StepChecker {
   void rows(const Step& step);
   void range(const SequenceRows& r, const std::int32_t* tokens);
   void compact(const Step& step);
+  void probe(const SequenceRows& r, std::size_t index, const std::int32_t* tokens);
   void release(const Step& step);
   bool all_read() const;
   bool may_go_on(std::uint32_t sequence, const Sequence& s) const;

@@ -55,6 +55,9 @@ BatchJob make_job(const PipelineCase& c, int ranks) {
                .context = 4096,
                .compaction = compaction_times(c.policy)};
   for (const std::size_t q : c.questions) job.questions.push_back(question(c, q));
+  for (const std::size_t length : c.probes) {
+    job.probes.push_back(random_tokens(length, static_cast<unsigned>(200 + length), c.vocab));
+  }
   return job;
 }
 
@@ -70,6 +73,10 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
                 .policies = {c.policy},
                 .plain_slots = c.policy.positions == Positions::kCompact ? 2048U : 0U,
                 .step_deadline_ms = 60'000};
+  for (const std::size_t length : c.probes) {
+    orders.probe_rows.push_back(static_cast<std::uint32_t>(length));
+    orders.rows += length;
+  }
   for (std::size_t r = 0; r < ranks; ++r) {
     orders.stages.push_back({r * c.layers / ranks, (r + 1) * c.layers / ranks});
   }

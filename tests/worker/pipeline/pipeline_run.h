@@ -28,6 +28,7 @@ struct PipelineCase {
   std::uint32_t parallel = 8;  // most questions open at a time
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};
+  std::vector<std::size_t> probes{};  // lengths
   ThreadOptions transport{.check_sent_bytes = true};
 };
 

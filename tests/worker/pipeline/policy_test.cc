@@ -65,6 +65,18 @@ std::vector<PolicyCase> cases(Budget budget) {
   PolicyConfig pooled = small(preset("scope_slide", budget));
   pooled.positions = Positions::kCompact;
   all.push_back({"scope_compact", pooled});
+  for (const double scope : {0.0, 2.0}) {
+    PolicyConfig guided = small(preset("guided", budget));
+    guided.keep_last = {Budget::Kind::kTokens, 8};
+    guided.scorer.set("scope", scope);
+    guided.scorer.set("kernel", 5);
+    const std::string name = scope == 0 ? "guided_head" : "guided_global";
+    all.push_back({name, guided});
+    guided.positions = Positions::kOriginal;
+    guided.scorer.set("lag", 2);
+    guided.scorer.set("tokens", 1);
+    all.push_back({name + "_original_lag2_sum", guided});
+  }
   return all;
 }
 
@@ -76,6 +88,7 @@ class Policies : public testing::TestWithParam<PolicyCase> {
     base_.questions = {0, 1, 2, 5};
     base_.answer_tokens = 9;
     base_.policy = GetParam().policy;
+    if (base_.policy.scorer.name == "guided") base_.probes = {5, 1, 3};
   }
 
   TempFolder folder_;
@@ -145,6 +158,7 @@ TEST_P(WholeBudget, EqualsTheFullCacheBitForBit) {
   if (GetParam().policy.storage.name != "float") GTEST_SKIP() << "fewer bits are not the same bits";
   PipelineCase full = base_;
   full.policy = {};
+  full.probes = {};
   PipelineCase c = base_;
   if (c.policy.decode.name != "keep" && c.policy.decode.name != "one_pool") {
     c.policy.decode.set("recent", 1000);

@@ -1,0 +1,74 @@
+#include "worker/cache/shared_selection.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "common/error.h"
+#include "worker/policy/guided.h"
+
+namespace varve {
+
+SharedSelection::SharedSelection(const Options& options, ScoreExchange& exchange)
+    : options_(options), exchange_(exchange) {}
+
+void SharedSelection::give(std::span<const std::int64_t> sums) {
+  UnderWay& fresh = under_way_.emplace_back();
+  fresh.number = exchange_.give(sums);
+  fresh.known.resize(sums.size());
+  std::iota(fresh.known.begin(), fresh.known.end(), 0U);
+}
+
+std::optional<std::vector<std::uint32_t>> SharedSelection::next(
+    std::span<const std::int64_t> sums) {
+  give(sums);
+  if (under_way_.size() <= options_.lag) return std::nullopt;
+  return take(sums.size());
+}
+
+std::optional<std::vector<std::uint32_t>> SharedSelection::last(
+    std::size_t rows, std::optional<std::span<const std::int64_t>> sums) {
+  if (sums) give(*sums);
+  // Only the newest scores know all rows; the older ones are no longer needed.
+  while (under_way_.size() > 1) {
+    exchange_.take(under_way_.front().number);
+    under_way_.pop_front();
+  }
+  if (under_way_.empty()) return std::nullopt;
+  return take(rows);
+}
+
+// By the oldest scores under way. Rows that came after them stay.
+std::optional<std::vector<std::uint32_t>> SharedSelection::take(std::size_t rows) {
+  const std::vector<std::int64_t> sums = exchange_.take(under_way_.front().number);
+  const std::vector<std::uint32_t> known = std::move(under_way_.front().known);
+  under_way_.pop_front();
+  const Keep& keep = options_.keep;
+  if (known.size() <= keep.budget) return std::nullopt;
+  VARVE_CHECK(known.size() <= rows && known.back() < sums.size(), "{} of {} rows, sums of {}",
+              known.size(), rows, sums.size());
+  std::vector<float> scores;
+  for (const std::uint32_t row : known) scores.push_back(from_fixed(sums[row]));
+  pool_max(scores, options_.kernel);
+  const std::size_t newer = rows - known.size();
+  const Keep of_known{keep.budget, keep.first, keep.last - std::min(keep.last, newer)};
+  const ConstMatrix one{scores.data(), 1, scores.size(), scores.size()};
+  std::vector<std::uint32_t> kept =
+      select_rows(make_component("uniform"), one, of_known).heads.front();
+  for (std::size_t row = known.size(); row < rows; ++row) {
+    kept.push_back(static_cast<std::uint32_t>(row));
+  }
+  drop_others(kept);
+  return kept;
+}
+
+void SharedSelection::drop_others(const std::vector<std::uint32_t>& kept) {
+  for (UnderWay& newer : under_way_) {
+    std::vector<std::uint32_t> held;
+    for (const std::uint32_t row : kept) {
+      if (row < newer.known.size()) held.push_back(newer.known[row]);
+    }
+    newer.known = std::move(held);
+  }
+}
+
+}  // namespace varve

@@ -1,0 +1,50 @@
+// One selection for all layers and heads of a stream, from scores that are added up over them (and
+// over all stages): guided streaming with scope `stage` or `global`. A selection may come `lag`
+// compactions late, so that no stage waits for those behind it: rows that came in the meantime stay
+// until their own turn.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "worker/cache/score_exchange.h"
+#include "worker/policy/selection.h"
+
+namespace varve {
+
+class SharedSelection {
+ public:
+  struct Options {
+    std::size_t lag = 0;     // compactions
+    std::size_t kernel = 1;  // rows that sums are pooled over
+    Keep keep{};             // of the rows that a selection is about, but `last` of all rows
+  };
+  /// `exchange` must outlive this.
+  SharedSelection(const Options& options, ScoreExchange& exchange);
+
+  /// A compaction is due: `sums` of all rows held. Returns which of these rows stay, if a
+  /// selection is ready and drops any; then the caller drops the others.
+  std::optional<std::vector<std::uint32_t>> next(std::span<const std::int64_t> sums);
+  /// The document has ended with `rows` rows held; `sums` of them if they were not passed to
+  /// `next` yet. As above; what is returned is within the budget.
+  std::optional<std::vector<std::uint32_t>> last(std::size_t rows,
+                                                 std::optional<std::span<const std::int64_t>> sums);
+
+ private:
+  void give(std::span<const std::int64_t> sums);
+  std::optional<std::vector<std::uint32_t>> take(std::size_t rows);
+  void drop_others(const std::vector<std::uint32_t>& kept);
+
+  Options options_;
+  ScoreExchange& exchange_;
+  struct UnderWay {
+    std::uint64_t number = 0;
+    std::vector<std::uint32_t> known;  // which of its rows are still held
+  };
+  std::deque<UnderWay> under_way_;  // oldest first
+};
+
+}  // namespace varve

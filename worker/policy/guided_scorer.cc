@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <cmath>
+
+#include "common/error.h"
+#include "worker/policy/guided.h"
+
+namespace varve {
+namespace {
+
+constexpr double kFixedOne = static_cast<double>(std::int64_t{1} << 36U);
+
+// The answer to a question stands right behind the words that the question attends to, so a row's
+// score spreads to its neighbours.
+class GuidedScorer final : public Scorer {
+ public:
+  explicit GuidedScorer(const Component& c) : kernel_(c.count("kernel")) {}
+
+  void score(const LayerRows& rows, Matrix scores) const override {
+    VARVE_CHECK(rows.probed.rows == scores.rows && rows.probed.cols == scores.cols,
+                "probed [{}, {}], wanted [{}, {}]", rows.probed.rows, rows.probed.cols, scores.rows,
+                scores.cols);
+    for (std::size_t h = 0; h < scores.rows; ++h) {
+      std::copy_n(rows.probed.row(h), scores.cols, scores.row(h));
+      pool_max({scores.row(h), scores.cols}, kernel_);
+    }
+  }
+
+ private:
+  std::size_t kernel_;
+};
+
+}  // namespace
+
+void add_probe(Ops& ops, const AttendParams& params, const ProbeRows& probe,
+               const SegmentView& segment, bool sum_over_tokens, Matrix scores) {
+  const std::size_t heads = params.q_heads;
+  const std::size_t n = segment.most_rows();
+  const std::size_t bytes = heads * n * sizeof(float);
+  const Buffer work = ops.allocate(bytes);
+  const Matrix mass{work.as<float>(), heads, n, n};
+  const std::vector<float> zeros(heads * n);
+  std::vector<float> token(heads * n);
+  std::vector<float> best(heads * n);
+  for (std::size_t t = 0; t < probe.q.rows; ++t) {
+    ops.upload(work.data(), zeros.data(), bytes);
+    // One token at a time, as mass only adds up.
+    ops.add_mass({probe.q.row(t), 1, probe.q.cols, probe.q.stride}, probe.positions.subspan(t, 1),
+                 {0, 1, segment}, params, {probe.lse.row(t), 1, heads, probe.lse.stride}, mass);
+    ops.download(token.data(), work.data(), bytes);
+    for (std::size_t i = 0; i < token.size(); ++i) {
+      best[i] = sum_over_tokens ? best[i] + token[i] : std::max(best[i], token[i]);
+    }
+  }
+  const std::size_t group = heads / scores.rows;
+  for (std::size_t head = 0; head < scores.rows; ++head) {
+    for (std::size_t i = 0; i < n; ++i) {
+      float sum = 0;
+      for (std::size_t g = 0; g < group; ++g) sum += best[(head * group + g) * n + i];
+      float& score = scores.row(head)[i];
+      score = std::max(score, sum);
+    }
+  }
+}
+
+std::int64_t to_fixed(float score) {
+  return std::llround(double{score} * kFixedOne);
+}
+
+float from_fixed(std::int64_t sum) {
+  return static_cast<float>(static_cast<double>(sum) / kFixedOne);
+}
+
+std::unique_ptr<Scorer> make_guided_scorer(const PolicyConfig& policy) {
+  return std::make_unique<GuidedScorer>(policy.scorer);
+}
+
+}  // namespace varve
