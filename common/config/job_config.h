@@ -52,7 +52,7 @@ struct Question {
   std::string id;  // unique in the job
   std::string text;
   std::uint32_t max_tokens = 128;  // its own, or the sampling's
-  std::string probe{};  // what a guided policy looks with; empty: the question
+  std::string probe{};             // what a guided policy looks with; empty: the question
 };
 
 struct ChatConfig {

@@ -34,7 +34,8 @@ EvalQuestion SampleBuilder::tokenized(const TaskQuestion& question, const TaskSp
   out.tokens = tokenizer_.encode(pieces, options);
   out.probe = tokenizer_.encode(
       fmt::format("\n\n{}", question.lead.empty() ? question.text : question.lead), options);
-  if (out.probe.size() > kMostProbe) out.probe.erase(out.probe.begin(), out.probe.end() - kMostProbe);
+  if (out.probe.size() > kMostProbe)
+    out.probe.erase(out.probe.begin(), out.probe.end() - kMostProbe);
   if (spec.measure == Measure::kExactMatch) {
     out.max_tokens = spec.most_tokens;
     return out;

@@ -378,8 +378,7 @@ void StageCache::attend_own(const Sequence& sequence, std::size_t local, std::si
 }
 
 void StageCache::keep_probe(std::size_t probe, const SequenceRows& rows, std::size_t at,
-                            std::span<const std::int32_t> positions, ConstMatrix k,
-                            ConstMatrix v) {
+                            std::span<const std::int32_t> positions, ConstMatrix k, ConstMatrix v) {
   VARVE_CHECK(probe < probes_.size(), "probe {} of {}", probe, probes_.size());
   probes_[probe]->clear();
   probes_[probe]->append({k.row(at), rows.count, k.cols, k.stride},
@@ -408,8 +407,7 @@ void StageCache::attend_probes(Sequence& sequence, std::size_t local,
     const ProbeRows probe{{q.row(at), r.count, q.cols, q.stride},
                           out.lse.slice(at, r.count),
                           positions.subspan(at, r.count)};
-    add_probe(ops_, params_, probe, own, sum,
-              {cache.probed.data(), model_.kv_heads, held, held});
+    add_probe(ops_, params_, probe, own, sum, {cache.probed.data(), model_.kv_heads, held, held});
     at += r.count;
   }
   sequence.probed = true;

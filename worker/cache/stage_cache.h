@@ -91,12 +91,12 @@ class StageCache {
     std::size_t settled = 0;        // own rows of a head that the last eviction has left
     // [layers of the model], of a pool: the document's rows that it begins with.
     std::vector<std::uint32_t> inherited;
-    std::vector<std::uint32_t> budgets;      // [layers of the model], of the document's rows
-    std::optional<DecodeSchedule> schedule;  // kPool
+    std::vector<std::uint32_t> budgets;         // [layers of the model], of the document's rows
+    std::optional<DecodeSchedule> schedule;     // kPool
     std::unique_ptr<OwnScores> own_scores;      // where no other stage's count
     std::unique_ptr<SharedSelection> together;  // of a stream whose layers keep the same rows
     bool probed = false;                        // since its last selection
-    std::vector<LayerCache> layers;          // [local layers]
+    std::vector<LayerCache> layers;             // [local layers]
   };
 
   Sequence& find(std::uint32_t sequence);
@@ -156,7 +156,7 @@ class StageCache {
   std::unique_ptr<PlainKeys> plain_;  // where some policy needs it
   Compactor compactor_;
   std::vector<std::unique_ptr<Segment>> probes_;  // rows of the probes of a step, in one layer
-  AttendParams params_{};  // of the layers
+  AttendParams params_{};                         // of the layers
   std::map<std::uint32_t, Sequence> sequences_;
   std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts_;  // by layer; false: document
 

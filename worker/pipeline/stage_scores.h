@@ -44,8 +44,8 @@ class StageScores final : public ScoreExchange {
   Communicator& comm_;
   std::chrono::milliseconds deadline_;
   std::function<void(int peer)> on_wait_;
-  std::deque<Letter> letters_;   // oldest first, number `reclaimed_`
-  std::uint64_t reclaimed_ = 0;  // letters that have arrived everywhere
+  std::deque<Letter> letters_;                               // oldest first, number `reclaimed_`
+  std::uint64_t reclaimed_ = 0;                              // letters that have arrived everywhere
   std::map<std::uint64_t, std::vector<std::int64_t>> sums_;  // by number, of those heard so far
   std::vector<std::uint64_t> received_;                      // by rank
   std::vector<std::uint64_t> arrived_;                       // by rank, as they say

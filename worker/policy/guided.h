@@ -23,8 +23,8 @@ struct ProbeRows {
 void add_probe(Ops& ops, const AttendParams& params, const ProbeRows& probe,
                const SegmentView& segment, bool sum_over_tokens, Matrix scores);
 
-/// Scores that are added up over layers, heads and ranks: exact in any order, so that a sum does not
-/// depend on how a model was cut. A score of 1 is 2^36; 2^27 of them fit.
+/// Scores that are added up over layers, heads and ranks: exact in any order, so that a sum does
+/// not depend on how a model was cut. A score of 1 is 2^36; 2^27 of them fit.
 std::int64_t to_fixed(float score);
 float from_fixed(std::int64_t sum);
 
