@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/plan/audit.h"
 #include "common/plan/footprint.h"
 
 namespace varve {
@@ -62,6 +63,7 @@ struct RankReport {
   PhaseReport prefill;
   PhaseReport decode;
   std::vector<LayerReceipt> receipts;     // of its layers; none without a policy
+  AuditReport audit;                      // of an audited run
   std::vector<TrafficReport> traffic;     // sent by this rank
   std::uint64_t peak_resident_bytes = 0;  // of the process; 0: unknown
 };
@@ -69,7 +71,7 @@ template <class A>
 void visit(A& a, RankReport& r) {
   a(r.rank, r.host, r.backend, r.pinned_cores, r.layers.begin, r.layers.end);
   a(r.bytes.weights, r.bytes.kv, r.bytes.workspace, r.bytes.channel);
-  a(r.prefill, r.decode, r.receipts, r.traffic, r.peak_resident_bytes);
+  a(r.prefill, r.decode, r.receipts, r.audit, r.traffic, r.peak_resident_bytes);
 }
 
 }  // namespace varve

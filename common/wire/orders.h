@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/dtype.h"
+#include "common/plan/audit.h"
 #include "common/plan/footprint.h"
 #include "common/policy/policy_config.h"
 #include "common/wire/archive.h"
@@ -32,12 +33,13 @@ struct Orders {
   std::vector<PolicyConfig> policies = {PolicyConfig{}};  // that sequences may open with
   std::uint64_t plain_slots = 0;                          // common/plan's, of those policies
   std::vector<std::uint32_t> probe_rows{};                // of each probe of a step
+  AuditOrders audit{};                                    // off
   std::uint64_t step_deadline_ms = 0;                     // of every wait for another rank's step
 };
 template <class A>
 void visit(A& a, Orders& o) {
   a(o.model, o.backend, o.threads, o.pin_threads, o.stages, o.rows, o.samples, o.in_flight,
-    o.kv_dtype, o.policies, o.plain_slots, o.probe_rows, o.step_deadline_ms);
+    o.kv_dtype, o.policies, o.plain_slots, o.probe_rows, o.audit, o.step_deadline_ms);
 }
 
 /// The first message of a run, rank 0 -> all. If rank 0 could not start (a bad file), `code` is its

@@ -30,6 +30,7 @@ RankReport rank_report(const Worker& worker, Communicator& comm, const Orders& o
   report.prefill = times.prefill;
   report.decode = times.decode;
   report.receipts = worker.receipts();
+  report.audit = worker.audit();
   report.peak_resident_bytes = peak_resident_bytes();
   const Traffic traffic = comm.traffic();
   for (std::size_t i = 0; i < traffic.by_tag.size(); ++i) {

@@ -58,6 +58,7 @@ StageCache::StageCache(const ModelConfig& model, LayerRange layers, Options opti
     plain_ = std::make_unique<PlainKeys>(model_, options_.inv_freq, options_.rows,
                                          options_.plain_slots, options_.dtype, ops_, ledger_);
   }
+  if (options_.audit) audit_ = std::make_unique<Audit>(model, layers, options_.audit, ops);
   for (const std::uint32_t rows : options_.probe_rows) {
     probes_.push_back(std::make_unique<Segment>(SegmentShape::even(model_, rows, options_.dtype),
                                                 model_.head_dim, ops_, ledger_));
@@ -228,7 +229,7 @@ std::shared_ptr<TrackedObserved> StageCache::open_observed(const Sequence& fresh
 }
 
 void StageCache::release(std::uint32_t sequence) {
-  note_end(find(sequence));
+  note_end(sequence, find(sequence));
   sequences_.erase(sequence);
 }
 
@@ -346,6 +347,14 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
              out.lse.slice(at, rows[i].count),
              positions.subspan(at, rows[i].count),
              plain_ ? plain_->back(at, rows[i].count) : ConstMatrix{}});
+    if (audit_ != nullptr && rows[i].sample && !sequence.is_document) {
+      const std::size_t last = at + rows[i].count - 1;
+      audit_answer(rows[i].sequence, sequence, local,
+                   {{q.row(last), 1, q.cols, q.stride},
+                    out.lse.slice(last, 1),
+                    positions.subspan(last, 1),
+                    {}});
+    }
     if (end > i + 1) {
       attend_probes(sequence, local, rows.subspan(i + 1, end - i - 1), at + rows[i].count,
                     positions, q, out);

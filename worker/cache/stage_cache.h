@@ -21,6 +21,7 @@
 #include "common/policy/policy_config.h"
 #include "common/policy/sequence_rows.h"
 #include "common/wire/step.h"
+#include "worker/cache/audit.h"
 #include "worker/cache/compactor.h"
 #include "worker/cache/layer_cache.h"
 #include "worker/cache/plain_keys.h"
@@ -39,6 +40,7 @@ class StageCache {
     std::size_t plain_slots = 0;  // common/plan's; 0: no policy evicts at compact positions
     std::vector<std::uint32_t> probe_rows{};  // of each probe of a step, at most
     ScoreExchange* exchange = nullptr;        // with the other stages; null: there are none
+    AuditOrders audit{};
   };
 
   /// `model` and `ops` must outlive this.
@@ -73,6 +75,9 @@ class StageCache {
   std::size_t sequences() const { return sequences_.size(); }
   /// By layer, the document's before the questions' own.
   std::vector<LayerReceipt> receipts() const;
+  /// Of an audited run; else it is empty. A step is over when all of its rows are settled.
+  AuditReport audit() const { return audit_ ? audit_->report() : AuditReport{}; }
+  void end_step();
 
  private:
   enum class Growth { kGrow, kStream, kPool };
@@ -143,7 +148,10 @@ class StageCache {
 
   std::uint64_t hash_positions(const LayerCache& cache, std::uint64_t hash) const;
   void note_compaction(std::uint32_t id, const Sequence& sequence, std::size_t local);
-  void note_end(const Sequence& sequence);
+  void note_end(std::uint32_t id, const Sequence& sequence);
+  void audit_answer(std::uint32_t id, const Sequence& sequence, std::size_t local,
+                    const ObservedRows& row);
+  void audit_kept(std::uint32_t id, const Sequence& sequence, std::size_t local);
   std::size_t model_layer(std::size_t local) const { return layers_.begin + local; }
 
   const ModelConfig& model_;
@@ -159,6 +167,7 @@ class StageCache {
   AttendParams params_{};                         // of the layers
   std::map<std::uint32_t, Sequence> sequences_;
   std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts_;  // by layer; false: document
+  std::unique_ptr<Audit> audit_;                                     // null: no audit
 
   // Reused from layer to layer.
   std::vector<AttendItem> items_;

@@ -46,6 +46,10 @@ void StageCache::settle(std::span<const SequenceRows> rows) {
   }
 }
 
+void StageCache::end_step() {
+  if (audit_ != nullptr) audit_->step_done(ledger_.take_high());
+}
+
 void StageCache::evict(Sequence& sequence) {
   if (sequence.together != nullptr) {
     VARVE_CHECK(sequence.probed, "no probe came with the rows before a compaction");
@@ -274,10 +278,11 @@ void StageCache::note_compaction(std::uint32_t id, const Sequence& sequence, std
   }
   // A sum, since sequences may come in any order.
   receipt.kept_hash += hash_positions(cache, 0xcbf29ce484222325ULL ^ id);
+  audit_kept(id, sequence, local);
 }
 
 // A question that ends: what its stream or pool has left of the rows that it saw.
-void StageCache::note_end(const Sequence& sequence) {
+void StageCache::note_end(std::uint32_t id, const Sequence& sequence) {
   if (sequence.is_document || sequence.growth == Growth::kGrow) return;
   for (std::size_t local = 0; local < layers_.count(); ++local) {
     const LayerCache& cache = sequence.layers[local];
@@ -293,7 +298,20 @@ void StageCache::note_end(const Sequence& sequence) {
         segment_bytes(SegmentShape::even(model_, seen, options_.dtype), model_.head_dim);
     receipt.rows_kept += cache.own->rows();
     receipt.bytes_after += cache.own->bytes();
+    // Its stream began with a copy of the document's rows.
+    if (sequence.growth == Growth::kStream) audit_kept(id, sequence, local);
   }
+}
+
+void StageCache::audit_answer(std::uint32_t id, const Sequence& sequence, std::size_t local,
+                              const ObservedRows& row) {
+  audit_->attended({id, model_layer(local), sequence.document_rows, views(sequence, local)}, row,
+                   params_);
+}
+
+void StageCache::audit_kept(std::uint32_t id, const Sequence& sequence, std::size_t local) {
+  if (audit_ == nullptr) return;
+  audit_->kept({id, model_layer(local), sequence.document_rows, views(sequence, local)});
 }
 
 std::vector<LayerReceipt> StageCache::receipts() const {

@@ -42,7 +42,8 @@ Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& opt
               .rows = options.rows,
               .plain_slots = options.plain_slots,
               .probe_rows = options.probe_rows,
-              .exchange = comm.size() > 1 ? &scores_ : nullptr},
+              .exchange = comm.size() > 1 ? &scores_ : nullptr,
+              .audit = options.audit},
              ops) {
   VARVE_CHECK(model.is_first() == (source != nullptr), "layers from {}, source {}",
               model.layers().begin, source != nullptr);
@@ -67,6 +68,7 @@ void Stage::run() {
     const Step step = take();
     step_ = step.id;
     apply(step);
+    cache_.end_step();
     record(step, begin);
     kind = step.kind;
   }

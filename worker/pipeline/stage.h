@@ -46,6 +46,7 @@ class Stage {
     std::vector<PolicyConfig> policies = {PolicyConfig{}};  // that a sequence may open with
     std::size_t plain_slots = 0;                            // StageCache::Options
     std::vector<std::uint32_t> probe_rows{};                // the same
+    AuditOrders audit{};                                    // the same
     std::chrono::milliseconds deadline{};                   // of every wait for another rank
   };
 
@@ -59,6 +60,7 @@ class Stage {
   const StageTimes& times() const { return times_; }
   const Ledger& ledger() const { return cache_.ledger(); }
   std::vector<LayerReceipt> receipts() const { return cache_.receipts(); }
+  AuditReport audit() const { return cache_.audit(); }
   std::size_t channel_bytes() const { return outlet_ ? outlet_->buffer_bytes() : 0; }
 
  private:

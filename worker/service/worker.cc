@@ -40,6 +40,7 @@ void Worker::run(StepSource* source, StageHooks hooks) {
                                .policies = orders_.policies,
                                .plain_slots = orders_.plain_slots,
                                .probe_rows = orders_.probe_rows,
+                               .audit = orders_.audit,
                                .deadline = std::chrono::milliseconds(orders_.step_deadline_ms)};
   stage_.emplace(*stage_model_, comm_, *ops_, options, source, std::move(hooks));
   stage_->run();

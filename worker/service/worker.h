@@ -31,6 +31,7 @@ class Worker {
   std::vector<LayerReceipt> receipts() const {
     return stage_ ? stage_->receipts() : std::vector<LayerReceipt>{};
   }
+  AuditReport audit() const { return stage_ ? stage_->audit() : AuditReport{}; }
   /// Counted where they were allocated; kv at its peak.
   Footprint bytes() const;
 
