@@ -21,6 +21,17 @@ bool is_compact(const CachePolicy& policy) {
   return policy.config.positions == Positions::kCompact;
 }
 
+// Queries at the start that do not count for a document's moments: those that its policy keeps, or,
+// if that asks for no moments, one that may compact a fork of it.
+std::size_t skipped_queries(const CachePolicy& own,
+                            std::span<const std::unique_ptr<CachePolicy>> all) {
+  if (document_needs(own.config).query_moments) return own.config.keep_first;
+  for (const auto& policy : all) {
+    if (document_needs(policy->config).query_moments) return policy->config.keep_first;
+  }
+  return 0;
+}
+
 // Rows [begin, end) of each head of a segment whose heads hold equally many.
 SegmentView part_of(const SegmentView& segment, std::size_t begin, std::size_t end,
                     std::vector<HeadRows>& heads) {
@@ -212,9 +223,11 @@ std::shared_ptr<TrackedObserved> StageCache::open_observed(const Sequence& fresh
     return std::make_shared<TrackedObserved>(std::move(observed), ledger_);
   };
   if (parent == nullptr) {
-    const ObservedNeeds needs = fresh.growth == Growth::kStream ? document_needs(policy) : needs_;
+    ObservedNeeds needs = document_needs(policy);
+    if (fresh.growth != Growth::kStream) needs = needs | needs_;
     if (!needs.any()) return nullptr;
-    return track({model_, needs, room_of(fresh, local).rows, policy.keep_first, ops_});
+    const std::size_t skip = skipped_queries(*fresh.policy, policies_);
+    return track({model_, needs, room_of(fresh, local).rows, skip, ops_});
   }
   const std::shared_ptr<TrackedObserved>& theirs = parent->layers[local].observed;
   if (policy.compaction.name == "after_question" && theirs != nullptr) {
@@ -233,8 +246,9 @@ void StageCache::release(std::uint32_t sequence) {
   sequences_.erase(sequence);
 }
 
-std::size_t StageCache::next_rotation(const Sequence& sequence) const {
-  if (is_compact(*sequence.policy)) return held(sequence);
+// Of one layer, as evictions come to one after the other.
+std::size_t StageCache::next_rotation(const Sequence& sequence, std::size_t local) const {
+  if (is_compact(*sequence.policy)) return rows_of(sequence.layers[local]);
   return sequence.begin + sequence.seen;
 }
 

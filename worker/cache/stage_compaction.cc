@@ -98,7 +98,7 @@ LayerRows StageCache::layer_rows(const Sequence& sequence, std::size_t local,
           .params = params_,
           .segments = region,
           .observed = observed == nullptr ? nullptr : &observed->get(),
-          .next_position = next_rotation(sequence),
+          .next_position = next_rotation(sequence, local),
           .inv_freq = options_.inv_freq,
           .probed = probed_of(sequence.layers[local])};
 }
@@ -225,9 +225,8 @@ void StageCache::compact_layer(std::uint32_t id, Sequence& sequence, std::size_t
     move_own(sequence, local);
   }
   // A question that evicts rows of its answer still looks at its queries.
-  if (sequence.is_document || !answer_needs(policy.config).any()) {
-    keep_observed(sequence, local, kept);
-  }
+  const bool asks = policy.config.compaction.name == "after_question";
+  if (!asks || !answer_needs(policy.config).any()) keep_observed(sequence, local, kept);
   note_compaction(id, sequence, local);
 }
 

@@ -161,7 +161,7 @@ TEST_P(Branch, IsTheDocumentCompactedItself) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, Branch, testing::ValuesIn(all_cases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& c) { return c.param.name; });
 
 }  // namespace
 }  // namespace varve
