@@ -115,7 +115,7 @@ class StageCache {
                                                  const Sequence* parent);
   void observe(Sequence& sequence, std::size_t local, const ObservedRows& rows);
   std::size_t held(const Sequence& sequence) const;
-  std::size_t next_rotation(const Sequence& sequence) const;
+  std::size_t next_rotation(const Sequence& sequence, std::size_t local) const;
 
   void append(Sequence& sequence, std::size_t local, const SequenceRows& rows, std::size_t at,
               std::span<const std::int32_t> positions, Matrix k, ConstMatrix v);
