@@ -93,14 +93,18 @@ void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::s
 std::size_t CachePlan::own_bytes(const ModelConfig& model, const JobShape& job, std::size_t budget,
                                  const Layer& layer) const {
   ObservedNeeds needs = answer_needs(job.policy);
-  const bool of_document = timing_ == Timing::kPerQuestion && layer.copied == 0;
-  if (of_document && needs.any()) needs = both(needs, document_needs(job.policy));
+  // A copy of the document's, kept for the answer.
+  const bool of_document = timing_ == Timing::kPerQuestion && needs.any() && layer.observed > 0;
+  if (of_document) needs = both(needs, document_needs(job.policy));
   std::vector<std::size_t> bytes;
   for (const OwnRows& own : job.questions) {
     const std::size_t pool = pool_budget(job.policy, budget, job.prefix_rows);
     const RowRoom room = question_room(job.policy, pool, budget, own);
-    const std::size_t observed = std::max(room.rows, of_document ? job.prefix_rows : 0);
-    bytes.push_back(room_bytes(model, room, job.kv_dtype) + observed_bytes(model, needs, observed));
+    bytes.push_back(room_bytes(model, room, job.kv_dtype));
+    // Where no row goes, nobody looks.
+    if (of_document || !room.shared_positions) {
+      bytes.back() += observed_bytes(model, needs, of_document ? job.prefix_rows : room.rows);
+    }
   }
   return largest(std::move(bytes), questions_);
 }

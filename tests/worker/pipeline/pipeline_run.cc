@@ -30,6 +30,25 @@ class Listener final : public BatcherListener {
   const std::vector<std::size_t>& questions_;
 };
 
+class Recorder final : public StepSource {
+ public:
+  Recorder(StepSource& source, std::vector<StepKind>& steps) : source_(source), steps_(steps) {}
+  bool next(Step& step) override {
+    const bool found = source_.next(step);
+    if (found) steps_.push_back(step.kind);
+    return found;
+  }
+  void on_result(const StepResult& result) override { source_.on_result(result); }
+
+ private:
+  StepSource& source_;
+  std::vector<StepKind>& steps_;
+};
+
+std::size_t question_tokens(std::size_t q) {
+  return 1 + 3 * q;
+}
+
 std::vector<std::int32_t> random_tokens(std::size_t count, unsigned seed, std::uint32_t vocab) {
   std::mt19937 random(seed);
   std::vector<std::int32_t> tokens(count);
@@ -41,7 +60,7 @@ std::vector<std::int32_t> random_tokens(std::size_t count, unsigned seed, std::u
 BatchQuestion question(const PipelineCase& c, std::size_t q) {
   SamplingParams sampling{.seed = 5, .stream = q};
   if (q % 2 == 1) sampling.temperature = 1;
-  return {.tokens = random_tokens(1 + 3 * q, static_cast<unsigned>(100 + q), c.vocab),
+  return {.tokens = random_tokens(question_tokens(q), static_cast<unsigned>(100 + q), c.vocab),
           .max_tokens = c.answer_tokens,
           .sampling = sampling};
 }
@@ -71,19 +90,38 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
                 .in_flight = c.in_flight,
                 .kv_dtype = c.kv_dtype,
                 .policies = {c.policy},
-                .plain_slots = c.policy.positions == Positions::kCompact ? 2048U : 0U,
+                .plain_slots = c.policy.positions == Positions::kCompact ? c.plain_slots : 0U,
                 .step_deadline_ms = 60'000};
   for (const std::size_t length : c.probes) {
     orders.probe_rows.push_back(static_cast<std::uint32_t>(length));
     orders.rows += length;
   }
   for (std::size_t r = 0; r < ranks; ++r) {
-    orders.stages.push_back({r * c.layers / ranks, (r + 1) * c.layers / ranks});
+    orders.stages.push_back(layers_of(c, r, ranks));
   }
   return orders;
 }
 
 }  // namespace
+
+JobShape shape_of(const PipelineCase& c) {
+  JobShape shape{.prefix_rows = c.prefix_rows,
+                 .questions = {},
+                 .parallel = c.parallel,
+                 .chunk = c.chunk,
+                 .in_flight = c.in_flight,
+                 .kv_dtype = c.kv_dtype,
+                 .policy = c.policy};
+  for (const std::size_t q : c.questions) {
+    shape.questions.push_back({question_tokens(q), c.answer_tokens - 1});
+  }
+  shape.probes.assign(c.probes.begin(), c.probes.end());
+  return shape;
+}
+
+LayerRange layers_of(const PipelineCase& c, std::size_t rank, std::size_t ranks) {
+  return {rank * c.layers / ranks, (rank + 1) * c.layers / ranks};
+}
 
 Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
   Outcome outcome;
@@ -101,9 +139,12 @@ Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
   };
   Listener listener(outcome, c.questions);
   Batcher batcher(make_job(c, comm.size()), listener);
-  worker.run(comm.rank() == 0 ? &batcher : nullptr, std::move(hooks));
+  Recorder source(batcher, outcome.steps);
+  HeldBytes& held = outcome.held[comm.rank()];
+  hooks.on_step_done = [&](const StageTimes&, std::size_t bytes) { held.after.push_back(bytes); };
+  worker.run(comm.rank() == 0 ? &source : nullptr, std::move(hooks));
   for (const LayerReceipt& r : worker.receipts()) outcome.receipts[{r.layer, r.document}] = r;
-  outcome.kv_peak = worker.bytes().kv;
+  held.peak = worker.bytes().kv;
   return outcome;
 }
 
@@ -116,7 +157,8 @@ Outcome run_on_threads(const PipelineCase& c, int ranks) {
     whole.tokens.merge(mine.tokens);
     whole.logits.merge(mine.logits);
     whole.receipts.merge(mine.receipts);
-    whole.kv_peak += mine.kv_peak;
+    whole.held.merge(mine.held);
+    if (!mine.steps.empty()) whole.steps = std::move(mine.steps);
   };
   spawn(ranks, rank, {.threads = c.transport});
   return whole;

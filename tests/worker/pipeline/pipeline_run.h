@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/plan/footprint.h"
 #include "common/plan/report.h"
 #include "coordinator/schedule/batcher.h"
 #include "worker/comm/thread_communicator.h"
@@ -28,8 +29,15 @@ struct PipelineCase {
   std::uint32_t parallel = 8;  // most questions open at a time
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};
+  std::size_t plain_slots = 2048;     // where positions are compact
   std::vector<std::size_t> probes{};  // lengths
   ThreadOptions transport{.check_sent_bytes = true};
+};
+
+/// Of a rank's caches.
+struct HeldBytes {
+  std::size_t peak = 0;
+  std::vector<std::size_t> after;  // each step
 };
 
 struct Outcome {
@@ -37,8 +45,13 @@ struct Outcome {
   /// Last rank: logits by (question, position).
   std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> logits;
   std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts;  // by layer and `document`
-  std::size_t kv_peak = 0;                                          // bytes, over all ranks
+  std::map<int, HeldBytes> held;                                    // by rank
+  std::vector<StepKind> steps;                                      // rank 0
 };
+
+/// The job as the planner sees it, and the layers of a rank.
+JobShape shape_of(const PipelineCase& c);
+LayerRange layers_of(const PipelineCase& c, std::size_t rank, std::size_t ranks);
 
 /// What this rank saw. The model's layers are cut as evenly as they can be over comm.size() ranks.
 Outcome run_pipeline(const PipelineCase& c, Communicator& comm);

@@ -3,6 +3,7 @@
 // everything is the full cache bit for bit; memory is never above what was planned.
 #include <gtest/gtest.h>
 
+#include "common/policy/contradictions.h"
 #include "tests/support/temp_folder.h"
 #include "tests/worker/pipeline/policy_cases.h"
 
@@ -30,6 +31,10 @@ void expect_same_receipts(const Outcome& actual, const Outcome& whole) {
     EXPECT_EQ(receipt.kept_hash, expected.kept_hash) << "layer " << key.first;
     EXPECT_EQ(receipt.bytes_after, expected.bytes_after) << "layer " << key.first;
   }
+}
+
+TEST_P(Policies, ContradictNothing) {
+  for (const Contradiction& c : contradictions(base_.policy)) ADD_FAILURE() << c.path << c.text;
 }
 
 TEST_P(Policies, ChunksCutsAndLimitsChangeNothing) {
