@@ -14,9 +14,9 @@ constexpr std::size_t kVocab = 97;
 
 class TinyModel {
  public:
-  explicit TinyModel(bool wide_heads) {
+  TinyModel(bool wide_heads, std::uint32_t layers) {
     w_.set("general.architecture", "llama").set("general.name", "tiny");
-    w_.set("llama.block_count", 5U).set("llama.embedding_length", 64U);
+    w_.set("llama.block_count", layers).set("llama.embedding_length", 64U);
     w_.set("llama.feed_forward_length", 96U).set("llama.context_length", 4096U);
     w_.set("llama.attention.head_count", wide_heads ? 2U : 4U);
     w_.set("llama.attention.head_count_kv", wide_heads ? 1U : 2U);
@@ -24,7 +24,7 @@ class TinyModel {
     w_.set("llama.vocab_size", 97U);
     matrix("token_embd.weight", kVocab, kHidden, DType::kQ8_0);
     vector("output_norm.weight", kHidden);
-    for (int layer = 0; layer < 5; ++layer) add_layer(fmt::format("blk.{}.", layer));
+    for (std::uint32_t layer = 0; layer < layers; ++layer) add_layer(fmt::format("blk.{}.", layer));
   }
   const GgufWriter& writer() const { return w_; }
 
@@ -60,8 +60,8 @@ class TinyModel {
 
 }  // namespace
 
-void write_tiny_model(const std::filesystem::path& path, bool wide_heads) {
-  TinyModel(wide_heads).writer().write(path);
+void write_tiny_model(const std::filesystem::path& path, bool wide_heads, std::uint32_t layers) {
+  TinyModel(wide_heads, layers).writer().write(path);
 }
 
 }  // namespace varve

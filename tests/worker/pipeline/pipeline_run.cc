@@ -65,8 +65,14 @@ BatchQuestion question(const PipelineCase& c, std::size_t q) {
           .sampling = sampling};
 }
 
+}  // namespace
+
+std::vector<std::int32_t> prefix_of(const PipelineCase& c) {
+  return c.prefix.empty() ? random_tokens(c.prefix_rows, 1, c.vocab) : c.prefix;
+}
+
 BatchJob make_job(const PipelineCase& c, int ranks) {
-  BatchJob job{.prefix = random_tokens(c.prefix_rows, 1, c.vocab),
+  BatchJob job{.prefix = prefix_of(c),
                .questions = {},
                .chunk = c.chunk,
                .parallel = c.parallel,
@@ -101,8 +107,6 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
   }
   return orders;
 }
-
-}  // namespace
 
 JobShape shape_of(const PipelineCase& c) {
   JobShape shape{.prefix_rows = c.prefix_rows,

@@ -10,6 +10,7 @@
 
 #include "common/plan/footprint.h"
 #include "common/plan/report.h"
+#include "common/wire/orders.h"
 #include "coordinator/schedule/batcher.h"
 #include "worker/comm/thread_communicator.h"
 
@@ -24,6 +25,7 @@ struct PipelineCase {
   std::size_t threads = 1;
   std::vector<std::size_t> questions;  // which of the eight
   std::uint32_t prefix_rows = 150;
+  std::vector<std::int32_t> prefix{};  // of so many tokens; empty: random ones
   std::uint32_t vocab = 97;
   std::uint32_t answer_tokens = 6;
   std::uint32_t parallel = 8;  // most questions open at a time
@@ -52,6 +54,10 @@ struct Outcome {
 /// The job as the planner sees it, and the layers of a rank.
 JobShape shape_of(const PipelineCase& c);
 LayerRange layers_of(const PipelineCase& c, std::size_t rank, std::size_t ranks);
+
+std::vector<std::int32_t> prefix_of(const PipelineCase& c);
+BatchJob make_job(const PipelineCase& c, int ranks);
+Orders make_orders(const PipelineCase& c, std::size_t ranks);
 
 /// What this rank saw. The model's layers are cut as evenly as they can be over comm.size() ranks.
 Outcome run_pipeline(const PipelineCase& c, Communicator& comm);
