@@ -91,10 +91,27 @@ void read_cache(const ConfigNode& node, bool check_files, JobConfig& job) {
   });
 }
 
+void read_prefill(const ConfigNode& node, JobConfig& job) {
+  node.read_map([&](ConfigMap& map) {
+    map.at("chunk").read(job.chunk, 1, 65536);
+    map.at("checkpoint").read(job.checkpoint, 0, 1U << 30U);
+  });
+}
+
+// Anything else holds all rows until the document is read.
+void check_checkpoint(const ConfigNode& prefill, const JobConfig& job) {
+  if (job.checkpoint == 0 || job.policy.compaction.name == "per_chunk") return;
+  prefill.problem(
+      "checkpoint: can be had with a cache policy that compacts per_chunk, such as streaming_llm "
+      "or "
+      "guided; of others it would be the whole cache");
+}
+
 void read_output(const ConfigNode& node, JobConfig& job) {
   node.read_map([&](ConfigMap& map) {
     map.at("dir").read_path(job.output_dir);
     map.at("overwrite").read(job.overwrite);
+    map.at("audit").read(job.audit);
   });
 }
 
@@ -118,10 +135,12 @@ JobConfig read_fields(const ConfigDocument& document, const std::filesystem::pat
       chat.at("template").read(job.chat.chat_template, kTemplates);
       chat.at("system").read(job.chat.system);
     });
-    map.at("prefill").read_map([&](ConfigMap& m) { m.at("chunk").read(job.chunk, 1, 65536); });
+    const ConfigNode prefill = map.at("prefill");
+    read_prefill(prefill, job);
     map.at("decode").read_map(
         [&](ConfigMap& m) { m.at("parallel").read_or_auto(job.parallel, 1, 4096); });
     read_cache(map.at("cache"), options.check_files, job);
+    check_checkpoint(prefill, job);
     read_output(map.at("output"), job);
   });
   return job;

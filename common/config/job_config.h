@@ -15,10 +15,13 @@
 //   chat: {template: auto, system: ""}  # auto, chatml, llama3, mistral, qwen, raw
 //   sampling: {temperature: 0, top_k: 0, top_p: 1, min_p: 0, max_tokens: 128, seed: 0, stop: []}
 //   prefill: {chunk: 512}             # rows of a step
+//                                     # checkpoint: 65536: after so many rows of the document what
+//                                     # is held of it is saved in output.dir, and a run that was
+//                                     # stopped goes on from there; 0: never
 //   decode: {parallel: auto}          # questions that decode at the same time
 //   cache: {policy: full, dtype: f16} # f16, bf16, f32; policy: see policy_fields.h
 //                                     # {policy: snapkv, budget: 20%}: or 512 (tokens), 64MiB
-//   output: {dir: out, overwrite: true}
+//   output: {dir: out, overwrite: true, audit: false}  # audit: what `varve inspect` shows
 // clang-format on
 //
 // Relative paths start from the job file's folder, those given by an override ("--set") from the
@@ -77,12 +80,14 @@ struct JobConfig {
   std::vector<Question> questions;
   ChatConfig chat;
   SamplingConfig sampling;
-  std::uint32_t chunk = 512;              // prefill.chunk, 1..65536
+  std::uint32_t chunk = 512;     // prefill.chunk, 1..65536
+  std::uint32_t checkpoint = 0;  // prefill.checkpoint, rows; rounded up to whole compactions
   std::optional<std::uint32_t> parallel;  // decode.parallel, 1..4096; nothing is auto
   PolicyConfig policy;                    // cache.policy and cache.budget
   DType kv_dtype = DType::kF16;           // cache.dtype
   std::filesystem::path output_dir = "out";
   bool overwrite = true;  // output.overwrite: results that are there already may be replaced
+  bool audit = false;     // output.audit: keep what was kept and attended to, in audit.json
 };
 
 struct ReadOptions {

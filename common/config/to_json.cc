@@ -93,10 +93,11 @@ std::string to_json(const JobConfig& job) {
         {"max_tokens", s.max_tokens},
         {"seed", s.seed},
         {"stop", s.stop}}},
-      {"prefill", {{"chunk", job.chunk}}},
+      {"prefill", {{"chunk", job.chunk}, {"checkpoint", job.checkpoint}}},
       {"decode", {{"parallel", or_auto(job.parallel)}}},
       {"cache", cache_json(job)},
-      {"output", {{"dir", job.output_dir.string()}, {"overwrite", job.overwrite}}},
+      {"output",
+       {{"dir", job.output_dir.string()}, {"overwrite", job.overwrite}, {"audit", job.audit}}},
   };
   return print(out);
 }

@@ -18,6 +18,11 @@ namespace varve {
 
 static_assert(std::endian::native == std::endian::little, "the wire format is little-endian");
 
+/// Written as it lies in memory.
+template <class T>
+inline constexpr bool is_plain = (std::is_arithmetic_v<T> ||
+                                  std::is_enum_v<T>)&&!std::is_same_v<T, bool>;
+
 class ArchiveWriter {
  public:
   template <class... Fields>
@@ -48,7 +53,11 @@ class ArchiveWriter {
   void put(std::vector<T>& items) {
     auto size = static_cast<std::uint64_t>(items.size());
     put(size);
-    for (T& item : items) put(item);
+    if constexpr (is_plain<T>) {
+      put_bytes(items.data(), items.size() * sizeof(T));
+    } else {
+      for (T& item : items) put(item);
+    }
   }
 
   std::vector<std::byte> bytes_;
@@ -105,8 +114,13 @@ class ArchiveReader {
   }
   template <class T>
   void get(std::vector<T>& items) {
-    items.resize(get_size(1));
-    for (T& item : items) get(item);
+    if constexpr (is_plain<T>) {
+      items.resize(get_size(sizeof(T)));
+      get_bytes(items.data(), items.size() * sizeof(T));
+    } else {
+      items.resize(get_size(1));
+      for (T& item : items) get(item);
+    }
   }
 
   std::span<const std::byte> bytes_;

@@ -30,6 +30,8 @@ enum class StepKind : std::uint8_t {
   kOpen,     // a new sequence, empty, or a fork of `parent` whose rows become immutable
   kRows,     // rows for one or more sequences: a prefill chunk, a decode batch, or both
   kCompact,  // the document's rows of a sequence shrink to what its cache policy keeps
+  kSave,     // what the stages hold of a document that is being read goes to the source
+  kLoad,     // and comes back, right after kOpen
   kRelease,  // a sequence ends; its own rows are freed
   kStop,     // the pipeline ends after this step
 };
@@ -56,7 +58,7 @@ struct Step {
   std::uint64_t id = 0;  // 0, 1, 2, ... in the order of entry
   StepKind kind = StepKind::kStop;
 
-  // kOpen, kCompact and kRelease
+  // All but kRows and kStop
   std::uint32_t sequence = kNoSequence;
 
   // kOpen
@@ -114,6 +116,10 @@ class StepSource {
   virtual bool next(Step& step) = 0;
   /// The tokens of a step that sampled any, in step order.
   virtual void on_result(const StepResult& result) = 0;
+  /// What each stage holds, by rank, of the sequence of a kSave step.
+  virtual void on_saved(std::vector<std::vector<std::byte>> /*parts*/) {}
+  /// The same for a kLoad step.
+  virtual std::vector<std::vector<std::byte>> saved() { return {}; }
 };
 
 }  // namespace varve

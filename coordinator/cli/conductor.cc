@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "common/policy/sequence_rows.h"
 
@@ -36,6 +37,13 @@ std::uint64_t stream_of(std::string_view id) {
   return hash;
 }
 
+// A save is of what a compaction has left.
+std::uint32_t save_every(const JobConfig& job) {
+  if (job.checkpoint == 0) return 0;
+  const std::uint32_t period = compaction_times(job.policy).period;
+  return (job.checkpoint + period - 1) / period * period;
+}
+
 }  // namespace
 
 Conductor::Conductor(const PreparedJob& job, const OutputPaths& paths, Progress::Busy busy)
@@ -51,6 +59,23 @@ Conductor::Conductor(const PreparedJob& job, const OutputPaths& paths, Progress:
     results_[i].timings.prompt_n = job.questions[i].size();
   }
   progress_.prefill(0, job.prefix.size());
+}
+
+void Conductor::keep_checkpoints(const CheckpointFile& file, std::optional<Checkpoint> earlier) {
+  checkpoint_ = &file;
+  if (!earlier) return;
+  resumed_rows_ = earlier->rows;
+  resumed_seconds_ = earlier->seconds;
+  saved_ = std::move(earlier->parts);
+  progress_.resume(resumed_rows_);
+}
+
+void Conductor::on_saved(std::size_t rows, std::vector<std::vector<std::byte>> parts) {
+  checkpoint_->write({rows, resumed_seconds_ + seconds(Clock::now() - begin_), std::move(parts)});
+}
+
+std::vector<std::vector<std::byte>> Conductor::saved() {
+  return std::exchange(saved_, {});
 }
 
 void Conductor::on_prefix_rows(std::size_t done, std::size_t total) {
@@ -118,7 +143,8 @@ BatchJob batch_job(const PreparedJob& prepared, const Plan& plan) {
                  .taken = static_cast<std::uint32_t>(
                      next_position(job.policy, plan.kept.rows, prepared.prefix.size())),
                  .compaction = compaction_times(job.policy),
-                 .probes = prepared.probes};
+                 .probes = prepared.probes,
+                 .save_every = save_every(job)};
   for (std::size_t i = 0; i < job.questions.size(); ++i) {
     const SamplingParams sampling{.temperature = job.sampling.temperature,
                                   .top_k = job.sampling.top_k,

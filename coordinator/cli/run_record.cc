@@ -68,6 +68,8 @@ void RunRecord::finish(const Conductor& conductor, const std::vector<RankReport>
   report_.answer_tokens = conductor.answer_tokens();
   report_.prefill_seconds = conductor.prefill_seconds();
   report_.decode_seconds = conductor.decode_seconds();
+  report_.resumed_rows = conductor.resumed_rows();
+  report_.resumed_seconds = conductor.resumed_seconds();
   write_run_report(paths_.run.string(), report_);
   std::printf("%s\n%s\nresults: %s\n", results_table(conductor.results(), kTableWidth).c_str(),
               report_table(report_).c_str(), paths_.dir.c_str());

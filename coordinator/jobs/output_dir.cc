@@ -53,7 +53,8 @@ void check_file(const fs::path& file, bool overwrite) {
 }  // namespace
 
 OutputPaths output_paths(const fs::path& dir) {
-  return {dir, dir / "results.jsonl", dir / "run.json", dir / "verdict.json"};
+  return {dir, dir / "results.jsonl", dir / "run.json", dir / "verdict.json",
+          dir / "checkpoint.bin"};
 }
 
 OutputPaths prepare_output_dir(const fs::path& dir, bool overwrite) {

@@ -7,9 +7,10 @@ namespace varve {
 
 struct OutputPaths {
   std::filesystem::path dir;
-  std::filesystem::path results;  // results.jsonl
-  std::filesystem::path run;      // run.json
-  std::filesystem::path verdict;  // verdict.json
+  std::filesystem::path results;     // results.jsonl
+  std::filesystem::path run;         // run.json
+  std::filesystem::path verdict;     // verdict.json
+  std::filesystem::path checkpoint;  // checkpoint.bin
 };
 OutputPaths output_paths(const std::filesystem::path& dir);
 

@@ -10,6 +10,8 @@ namespace varve {
 
 class PrefillClock {
  public:
+  /// Rows of which nothing is known, before the first that are added.
+  void skip(std::size_t rows) { rows_ = static_cast<double>(rows); }
   /// `rows` have been done `seconds` after the start; both only grow.
   void add(std::size_t rows, double seconds);
 

@@ -41,16 +41,22 @@ bool Progress::due(bool last) const {
   return clock_() - *shown_ >= interval;
 }
 
+void Progress::resume(std::size_t done) {
+  prefill_before_ = done;
+  prefill_begin_ = clock_();
+  prefill_clock_.skip(done);
+}
+
 void Progress::prefill(std::size_t done, std::size_t total) {
   if (done == 0) prefill_begin_ = clock_();
   const double seconds = seconds_since(prefill_begin_);
   prefill_clock_.add(done, seconds);
   const bool last = done >= total;
-  if (done == 0 || !due(last)) return;
+  if (done <= prefill_before_ || !due(last)) return;
   const double percent = 100 * static_cast<double>(done) / static_cast<double>(total);
   std::string line =
       fmt::format("prefill {}/{} tokens ({:.0f} %)  {}", done, total, std::floor(percent),
-                  rate_text(static_cast<double>(done), seconds));
+                  rate_text(static_cast<double>(done - prefill_before_), seconds));
   if (last) {
     line += fmt::format("  took {}", seconds_text(seconds));
   } else if (const std::optional<double> left = prefill_clock_.remaining(total)) {

@@ -32,6 +32,8 @@ class Progress {
   Progress(const ProgressOptions& options, Sink sink, Busy busy = {},
            Clock clock = std::chrono::steady_clock::now);
 
+  /// An earlier run has done so many tokens of the prefix: they do not count in rates.
+  void resume(std::size_t done);
   /// `done` of `total` tokens of the prefix. Time counts from the call with done = 0, or from the
   /// construction. The last one (done = total) is always shown.
   void prefill(std::size_t done, std::size_t total);
@@ -56,6 +58,7 @@ class Progress {
   Clock clock_;
   PrefillClock prefill_clock_;
   Time prefill_begin_;
+  std::size_t prefill_before_ = 0;  // tokens of an earlier run
   std::optional<Time> decode_begin_;
   std::size_t decode_before_ = 0;  // tokens when the decoding was first heard of
   std::optional<Time> shown_;

@@ -130,6 +130,10 @@ std::string to_json(const RunReport& r) {
   json["load_seconds"] = r.load_seconds;
   json["prefill"] = pipeline_json(r, &RankReport::prefill, r.prefill_seconds);
   json["prefill"]["planned_busy_share"] = r.planned_fill;
+  if (r.resumed_rows > 0) {
+    json["prefill"]["resumed_rows"] = r.resumed_rows;
+    json["prefill"]["resumed_seconds"] = r.resumed_seconds;
+  }
   json["decode"] = pipeline_json(r, &RankReport::decode, r.decode_seconds);
   json["ranks"] = Json::array();
   for (std::size_t i = 0; i < r.ranks.size(); ++i) {

@@ -28,6 +28,8 @@ struct RunReport {
   double load_seconds = 0;
   double prefill_seconds = 0;      // of the prefix
   double decode_seconds = 0;       // of questions and answers
+  std::uint64_t resumed_rows = 0;  // of the prefix, read in earlier runs
+  double resumed_seconds = 0;      // that those took
   double planned_fill = 0;         // share of the prefill that the plan expects a rank to work
   std::string policy;              // all that is set of it; empty: full
   std::uint64_t policy_hash = 0;   // of that and of the version of its rules

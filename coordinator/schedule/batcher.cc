@@ -27,6 +27,11 @@ std::string_view to_string(FinishReason reason) {
 
 Batcher::Batcher(BatchJob job, BatcherListener& listener)
     : job_(std::move(job)), listener_(listener), unfinished_(job_.questions.size()) {
+  VARVE_CHECK(job_.saved_rows == 0 || job_.saved_rows < job_.prefix.size(), "{} of {} rows saved",
+              job_.saved_rows, job_.prefix.size());
+  VARVE_CHECK(job_.save_every == 0 ||
+                  (job_.compaction.period > 0 && job_.save_every % job_.compaction.period == 0),
+              "saves every {} rows, compactions every {}", job_.save_every, job_.compaction.period);
   VARVE_CHECK(job_.chunk >= 1 && job_.parallel >= 1 && job_.stages >= 1,
               "chunk {}, parallel {}, stages {}", job_.chunk, job_.parallel, job_.stages);
   for (const BatchQuestion& q : job_.questions) {
@@ -52,10 +57,10 @@ bool Batcher::next(Step& step) {
   // The last question that makes a copy of the document's rows then holds the only reference to
   // them, and they go layer by layer.
   const bool early = job_.compaction.question;
-  const bool found = open_prefix(step) || read_prefix(step) || compact_prefix(step) ||
-                     (early && release_prefix(step)) || compact_question(step) ||
-                     release_question(step) || release_prefix(step) || open_question(step) ||
-                     run_rows(step) || close(step);
+  const bool found = open_prefix(step) || load_prefix(step) || save_prefix(step) ||
+                     read_prefix(step) || compact_prefix(step) || (early && release_prefix(step)) ||
+                     compact_question(step) || release_question(step) || release_prefix(step) ||
+                     open_question(step) || run_rows(step) || close(step);
   if (found) step.id = next_id_++;
   return found;
 }
@@ -76,6 +81,29 @@ bool Batcher::open_prefix(Step& step) {
   step.capacity = static_cast<std::uint32_t>(job_.prefix.size());
   step.prompt_rows = step.capacity;
   return true;
+}
+
+bool Batcher::load_prefix(Step& step) {
+  if (job_.saved_rows == 0 || prefix_sent_ > 0) return false;
+  prefix_sent_ = prefix_saved_ = prefix_reported_ = job_.saved_rows;
+  step.kind = StepKind::kLoad;
+  step.sequence = kPrefixSequence;
+  return true;
+}
+
+// Not at the end: what is left then is short.
+bool Batcher::save_prefix(Step& step) {
+  if (job_.save_every == 0 || prefix_sent_ == prefix_saved_) return false;
+  if (prefix_sent_ % job_.save_every != 0 || prefix_sent_ == job_.prefix.size()) return false;
+  prefix_saved_ = prefix_sent_;
+  step.kind = StepKind::kSave;
+  step.sequence = kPrefixSequence;
+  return true;
+}
+
+// While a save is under way no other step is handed out, so it is of what was sent.
+void Batcher::on_saved(std::vector<std::vector<std::byte>> parts) {
+  listener_.on_saved(prefix_saved_, std::move(parts));
 }
 
 bool Batcher::read_prefix(Step& step) {

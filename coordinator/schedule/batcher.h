@@ -52,6 +52,9 @@ struct BatchJob {
   /// Texts that ride behind the prefix's rows before each compaction (steps may be longer by them),
   /// to tell what the questions look at.
   std::vector<std::vector<std::int32_t>> probes{};
+  std::uint32_t save_every = 0;  // rows of the prefix, a multiple of the compaction's period; 0: no
+  /// Rows of the prefix that were read in an earlier run; the listener has what was saved of them.
+  std::uint32_t saved_rows = 0;
 };
 
 enum class FinishReason : std::uint8_t {
@@ -71,6 +74,10 @@ class BatcherListener {
   /// A token of its answer (stop tokens are none). False: that is enough, the answer ends with it.
   virtual bool on_token(std::size_t question, const SampledToken& token) = 0;
   virtual void on_finished(std::size_t question, FinishReason reason) = 0;
+  /// What the stages hold of the first `rows` rows of the prefix, by rank.
+  virtual void on_saved(std::size_t /*rows*/, std::vector<std::vector<std::byte>> /*parts*/) {}
+  /// The same of `saved_rows`, from an earlier run.
+  virtual std::vector<std::vector<std::byte>> saved() { return {}; }
 };
 
 class Batcher final : public StepSource {
@@ -82,6 +89,8 @@ class Batcher final : public StepSource {
   bool next(Step& step) override;
   /// Results of different steps may come in any order.
   void on_result(const StepResult& result) override;
+  void on_saved(std::vector<std::vector<std::byte>> parts) override;
+  std::vector<std::vector<std::byte>> saved() override { return listener_.saved(); }
 
  private:
   struct Question {
@@ -98,6 +107,8 @@ class Batcher final : public StepSource {
 
   // Each tries to fill `step` with the next of its kind.
   bool open_prefix(Step& step);
+  bool load_prefix(Step& step);
+  bool save_prefix(Step& step);
   bool read_prefix(Step& step);
   void add_probes(Step& step) const;
   bool compact_prefix(Step& step);
@@ -124,6 +135,7 @@ class Batcher final : public StepSource {
   std::uint64_t next_id_ = 0;
   bool prefix_open_ = false;
   std::size_t prefix_sent_ = 0;
+  std::size_t prefix_saved_ = 0;  // rows of the last save, or of the load
   std::size_t prefix_reported_ = 0;
   bool prefix_compacted_ = false;
   std::deque<std::size_t> waiting_;   // not open yet, longest first

@@ -86,4 +86,22 @@ void Segment::encode(const SegmentView& floats) {
   ops_.encode_rows(floats, store_);
 }
 
+SavedSegment Segment::save() const {
+  SavedSegment saved{.rows = {}, .buffer = std::vector<std::byte>(buffer_.bytes())};
+  for (const HeadRows& head : heads_) saved.rows.push_back(head.rows);
+  ops_.download(saved.buffer.data(), buffer_.data(), saved.buffer.size());
+  return saved;
+}
+
+void Segment::load(const SavedSegment& saved) {
+  VARVE_CHECK(!sealed_ && rows() == 0, "{} rows are here already", rows());
+  if (saved.buffer.size() != buffer_.bytes() || saved.rows.size() != heads_.size()) {
+    throw PeerError(fmt::format("saved rows of {} heads in {} bytes; {} heads in {} bytes are due",
+                                saved.rows.size(), saved.buffer.size(), heads_.size(),
+                                buffer_.bytes()));
+  }
+  for (std::size_t h = 0; h < heads_.size(); ++h) grow(h, saved.rows[h]);
+  ops_.upload(buffer_.data(), saved.buffer.data(), saved.buffer.size());
+}
+
 }  // namespace varve

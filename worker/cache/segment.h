@@ -10,6 +10,7 @@
 #include "common/plan/segment_shape.h"
 #include "kernels/ops.h"
 #include "worker/cache/ledger.h"
+#include "worker/cache/saved_sequence.h"
 #include "worker/policy/selection.h"
 
 namespace varve {
@@ -37,6 +38,11 @@ class Segment {
   /// Fills an empty segment of an integer format with all of `floats`.
   void encode(const SegmentView& floats);
   void seal() { sealed_ = true; }
+
+  /// Everything, to be read back into an empty segment of the same shape.
+  SavedSegment save() const;
+  /// PeerError if it is of another shape.
+  void load(const SavedSegment& saved);
 
   /// Refers to this segment: a view taken earlier shows rows that were appended later.
   SegmentView view() const { return store_.view(); }

@@ -30,7 +30,7 @@ std::optional<std::vector<std::uint32_t>> SharedSelection::last(
   if (sums) give(*sums);
   // Only the newest scores know all rows; the older ones are no longer needed.
   while (under_way_.size() > 1) {
-    exchange_.take(under_way_.front().number);
+    sums_of(under_way_.front());
     under_way_.pop_front();
   }
   if (under_way_.empty()) return std::nullopt;
@@ -39,7 +39,7 @@ std::optional<std::vector<std::uint32_t>> SharedSelection::last(
 
 // By the oldest scores under way. Rows that came after them stay.
 std::optional<std::vector<std::uint32_t>> SharedSelection::take(std::size_t rows) {
-  const std::vector<std::int64_t> sums = exchange_.take(under_way_.front().number);
+  const std::vector<std::int64_t> sums = std::move(sums_of(under_way_.front()));
   const std::vector<std::uint32_t> known = std::move(under_way_.front().known);
   under_way_.pop_front();
   const Keep& keep = options_.keep;
@@ -59,6 +59,21 @@ std::optional<std::vector<std::uint32_t>> SharedSelection::take(std::size_t rows
   }
   drop_others(kept);
   return kept;
+}
+
+std::vector<std::int64_t>& SharedSelection::sums_of(UnderWay& scores) {
+  if (!scores.sums) scores.sums = exchange_.take(scores.number);
+  return *scores.sums;
+}
+
+std::vector<SavedScores> SharedSelection::save() {
+  std::vector<SavedScores> saved;
+  for (UnderWay& scores : under_way_) saved.push_back({scores.known, sums_of(scores)});
+  return saved;
+}
+
+void SharedSelection::load(const std::vector<SavedScores>& saved) {
+  for (const SavedScores& scores : saved) under_way_.push_back({0, scores.known, scores.sums});
 }
 
 void SharedSelection::drop_others(const std::vector<std::uint32_t>& kept) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "worker/cache/saved_sequence.h"
 #include "worker/cache/score_exchange.h"
 #include "worker/policy/selection.h"
 
@@ -33,6 +34,10 @@ class SharedSelection {
   std::optional<std::vector<std::uint32_t>> last(std::size_t rows,
                                                  std::optional<std::span<const std::int64_t>> sums);
 
+  /// What is under way; waits for it.
+  std::vector<SavedScores> save();
+  void load(const std::vector<SavedScores>& saved);
+
  private:
   void give(std::span<const std::int64_t> sums);
   std::optional<std::vector<std::uint32_t>> take(std::size_t rows);
@@ -41,9 +46,11 @@ class SharedSelection {
   Options options_;
   ScoreExchange& exchange_;
   struct UnderWay {
-    std::uint64_t number = 0;
-    std::vector<std::uint32_t> known;  // which of its rows are still held
+    std::uint64_t number = 0;                       // of the exchange
+    std::vector<std::uint32_t> known;               // which of its rows are still held
+    std::optional<std::vector<std::int64_t>> sums;  // taken already
   };
+  std::vector<std::int64_t>& sums_of(UnderWay& scores);
   std::deque<UnderWay> under_way_;  // oldest first
 };
 

@@ -71,6 +71,11 @@ class StageCache {
   /// its policy keeps. `statistics` [layers of the model], or empty.
   void compact(std::uint32_t sequence, std::span<const float> statistics);
 
+  /// A document that is being read, between two steps, for `load` after an `open` of the same.
+  std::vector<std::byte> save(std::uint32_t sequence);
+  /// PeerError if the bytes are of another document, policy or stage.
+  void load(std::uint32_t sequence, std::span<const std::byte> bytes);
+
   const Ledger& ledger() const { return ledger_; }
   std::size_t sequences() const { return sequences_.size(); }
   /// By layer, the document's before the questions' own.

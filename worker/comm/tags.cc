@@ -22,6 +22,8 @@ std::string_view tag_name(Tag tag) {
       return "kStatistics";
     case Tag::kScores:
       return "kScores";
+    case Tag::kSaved:
+      return "kSaved";
     case Tag::kReport:
       return "kReport";
     case Tag::kTest:

@@ -26,6 +26,9 @@ enum class Tag : std::uint8_t {
   // Each stage -> each other: what probes paid to the rows of a stream.
   kScores,
 
+  // What stages hold of a document, all -> stage 0 and back.
+  kSaved,
+
   // End of the run, all -> rank 0.
   kReport,
 

@@ -118,6 +118,14 @@ void Stage::apply(const Step& step) {
       if (outlet_) outlet_->pass(step, {});
       compact(step);
       return;
+    case StepKind::kSave:
+      if (outlet_) outlet_->pass(step, {});
+      save(step);
+      return;
+    case StepKind::kLoad:
+      if (outlet_) outlet_->pass(step, {});
+      load(step);
+      return;
     case StepKind::kRelease:
       cache_.release(step.sequence);
       sampling_.erase(step.sequence);
@@ -183,6 +191,40 @@ void Stage::compact(const Step& step) {
   if (!statistics.empty()) statistics = share_statistics(statistics, step.id);
   const ScopedTimer timer(busy_ns_);
   cache_.compact(step.sequence, statistics);
+}
+
+void Stage::save(const Step& step) {
+  std::vector<std::byte> own = cache_.save(step.sequence);
+  const std::string what = fmt::format("the document's rows as of step {}", step.id);
+  const Waiting waiting{options_.deadline, what};
+  if (!model_.is_first()) {
+    comm_.wait(comm_.send(own, 0, Tag::kSaved), waiting);
+    return;
+  }
+  std::vector<std::vector<std::byte>> parts = {std::move(own)};
+  for (int peer = 1; peer < comm_.size(); ++peer) {
+    note(ActivityKind::kReceiving, step.id, peer);
+    parts.push_back(comm_.recv_message(peer, Tag::kSaved, waiting));
+  }
+  source_->on_saved(std::move(parts));
+}
+
+void Stage::load(const Step& step) {
+  const std::string what = fmt::format("saved rows for step {}", step.id);
+  const Waiting waiting{options_.deadline, what};
+  if (!model_.is_first()) {
+    note(ActivityKind::kReceiving, step.id, 0);
+    cache_.load(step.sequence, comm_.recv_message(0, Tag::kSaved, waiting));
+    return;
+  }
+  const std::vector<std::vector<std::byte>> parts = source_->saved();
+  VARVE_CHECK(parts.size() == static_cast<std::size_t>(comm_.size()), "{} parts for {} stages",
+              parts.size(), comm_.size());
+  for (int peer = 1; peer < comm_.size(); ++peer) {
+    note(ActivityKind::kSending, step.id, peer);
+    comm_.wait(comm_.send(parts[static_cast<std::size_t>(peer)], peer, Tag::kSaved), waiting);
+  }
+  cache_.load(step.sequence, parts.front());
 }
 
 // One float a layer of the whole model, in layer order. The last stage comes to it last, so it is

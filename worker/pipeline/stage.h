@@ -70,6 +70,8 @@ class Stage {
   void apply(const Step& step);
   void run_rows(const Step& step);
   void compact(const Step& step);
+  void save(const Step& step);
+  void load(const Step& step);
   std::vector<float> share_statistics(const std::vector<float>& own, std::uint64_t step);
   void fill_positions(const Step& step);
   /// A row whose logits are wanted, and the token that follows it if that is known.

@@ -81,6 +81,34 @@ Observed Observed::copy(std::size_t rows) const {
   return other;
 }
 
+SavedObserved Observed::save() const {
+  SavedObserved saved{.buffer = std::vector<std::byte>(buffer_.bytes()),
+                      .positions = positions_,
+                      .next = next_,
+                      .held = held_,
+                      .sums = sums_,
+                      .products = products_,
+                      .counted = counted_,
+                      .newest = newest_};
+  ops_.download(saved.buffer.data(), buffer_.data(), saved.buffer.size());
+  return saved;
+}
+
+void Observed::load(const SavedObserved& saved) {
+  const bool same = saved.buffer.size() == buffer_.bytes() &&
+                    saved.positions.size() == positions_.size() &&
+                    saved.sums.size() == sums_.size() && saved.products.size() == products_.size();
+  if (!same) throw PeerError("what was saved of a layer's attention is of another shape");
+  ops_.upload(buffer_.data(), saved.buffer.data(), saved.buffer.size());
+  positions_ = saved.positions;
+  next_ = saved.next;
+  held_ = saved.held;
+  sums_ = saved.sums;
+  products_ = saved.products;
+  counted_ = saved.counted;
+  newest_ = saved.newest;
+}
+
 void Observed::observe(const ObservedRows& rows, std::span<const SegmentView> segments,
                        const AttendParams& params) {
   newest_ = rows.positions.back();

@@ -20,6 +20,22 @@ struct ObservedRows {
   ConstMatrix back;  // [T, rope_dims], angles that undo the rotation; only for query_moments
 };
 
+/// An Observed as bytes.
+struct SavedObserved {
+  std::vector<std::byte> buffer;  // queries, lse and mass
+  std::vector<std::int32_t> positions;
+  std::uint64_t next = 0;
+  std::uint64_t held = 0;
+  std::vector<double> sums;
+  std::vector<double> products;
+  std::uint64_t counted = 0;
+  std::int32_t newest = -1;
+};
+template <class A>
+void visit(A& a, SavedObserved& o) {
+  a(o.buffer, o.positions, o.next, o.held, o.sums, o.products, o.counted, o.newest);
+}
+
 class Observed {
  public:
   /// Bytes as observed_bytes(model, needs, rows), of which `rows` can receive mass. Queries at
@@ -28,6 +44,9 @@ class Observed {
            Ops& ops);
   /// The same content with room for another number of rows.
   Observed copy(std::size_t rows) const;
+  SavedObserved save() const;
+  /// PeerError if it was saved for other needs or another number of rows.
+  void load(const SavedObserved& saved);
 
   /// `segments`: the rows that can receive mass, oldest first, of equally many per head.
   void observe(const ObservedRows& rows, std::span<const SegmentView> segments,

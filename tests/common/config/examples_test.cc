@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
+#include "common/config/eval_config.h"
 #include "tests/common/config/support.h"
 
 namespace varve {
@@ -26,7 +28,7 @@ TEST(Examples, JobsRead) {
     Problems problems;
     const JobConfig job = read_job(file, {{}, false}, problems);
     EXPECT_EQ(joined(problems), "") << file;
-    EXPECT_FALSE(job.questions.empty()) << file;
+    EXPECT_NE(job.model, "") << file;  // its questions may stand in a file that is not made yet
   }
 }
 
@@ -37,6 +39,22 @@ TEST(Examples, ClustersRead) {
     Problems problems;
     read_cluster(file, {{}, false}, problems);
     EXPECT_EQ(joined(problems), "") << file;
+  }
+}
+
+TEST(Examples, EvaluationsRead) {
+  static constexpr std::array kWords = {ParamSpec{"words", 32, 12, 256, true, {}, ""},
+                                        ParamSpec{"given", 8, 4, 128, true, {}, ""}};
+  constexpr std::array kTasks = {ComponentSpec{"pass_key", ""},
+                                 ComponentSpec{"random_words", "", kWords}};
+  const auto files = yaml_files("eval");
+  EXPECT_FALSE(files.empty());
+  for (const auto& file : files) {
+    Problems problems;
+    const EvalConfig config = read_eval(file, {{}, false}, kTasks, problems);
+    EXPECT_EQ(joined(problems), "") << file;
+    EXPECT_FALSE(config.policies.empty()) << file;
+    EXPECT_TRUE(is_eval_file(file)) << file;
   }
 }
 

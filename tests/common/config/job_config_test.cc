@@ -45,6 +45,7 @@ TEST(Job, Defaults) {
   EXPECT_EQ(job.kv_dtype, DType::kF16);
   EXPECT_EQ(job.output_dir, "here/out");
   EXPECT_TRUE(job.overwrite);
+  EXPECT_FALSE(job.audit);
 }
 
 TEST(Job, EveryKey) {
@@ -54,13 +55,13 @@ model: {path: /m}
 document: {files: [a, /b], glob: "c/*.txt"}
 questions:
   - {id: x, text: "X?", max_tokens: 5}
-  - Y?
+  - {text: "Y?", probe: It is}
 chat: {template: llama3, system: Be brief.}
 sampling: {temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05, max_tokens: 9, seed: 3, stop: [a, b]}
-prefill: {chunk: 64}
+prefill: {chunk: 64, checkpoint: 4096}
 decode: {parallel: 8}
-cache: {policy: full, dtype: bf16}
-output: {dir: /o, overwrite: false}
+cache: {policy: guided, budget: 99, dtype: bf16}
+output: {dir: /o, overwrite: false, audit: true}
 )");
   EXPECT_EQ(job.name, "all");
   EXPECT_EQ(job.model, "/m");
@@ -69,6 +70,8 @@ output: {dir: /o, overwrite: false}
   EXPECT_EQ(job.document.folder, "here");
   EXPECT_EQ(job.questions[0].id, "x");
   EXPECT_EQ(job.questions[0].max_tokens, 5U);
+  EXPECT_EQ(job.questions[0].probe, "");
+  EXPECT_EQ(job.questions[1].probe, "It is");
   EXPECT_EQ(job.questions[1].id, "q2");
   EXPECT_EQ(job.questions[1].max_tokens, 9U);
   EXPECT_EQ(job.chat.chat_template, ChatTemplate::kLlama3);
@@ -80,10 +83,12 @@ output: {dir: /o, overwrite: false}
   EXPECT_EQ(job.sampling.seed, 3U);
   EXPECT_THAT(job.sampling.stop, testing::ElementsAre("a", "b"));
   EXPECT_EQ(job.chunk, 64U);
+  EXPECT_EQ(job.checkpoint, 4096U);
   EXPECT_EQ(job.parallel, 8U);
   EXPECT_EQ(job.kv_dtype, DType::kBF16);
   EXPECT_EQ(job.output_dir, "/o");
   EXPECT_FALSE(job.overwrite);
+  EXPECT_TRUE(job.audit);
 }
 
 TEST(Job, ShortForms) {
@@ -114,6 +119,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"name: ''", "4:1: name: must not be empty"},
         Refusal{"name: [a]", "4:1: name: must be a text, is a list of 1"},
         Refusal{"prefill:\n  chunk: 0", "5:3: prefill.chunk: must be between 1 and 65536, is 0"},
+        Refusal{"prefill: {checkpoint: 4096}",
+                "4:1: prefill: checkpoint: can be had with a cache policy that compacts per_chunk, "
+                "such as streaming_llm or guided; of others it would be the whole cache"},
         Refusal{"prefill: 5", "4:1: prefill: must be a map (key: value), is 5"},
         Refusal{"decode: {parallel: 0}",
                 "4:10: decode.parallel: must be auto or between 1 and 4096, is 0"},
@@ -212,9 +220,9 @@ INSTANTIATE_TEST_SUITE_P(
                      "job.yaml:3:13: questions.0: a question needs text, or file"},
         WholeRefusal{"model: m\ndocument: d\nquestions: [{text: a, id: ''}]",
                      "job.yaml:3:23: questions.0.id: an id must not be empty"},
-        WholeRefusal{
-            "model: m\ndocument: d\nquestions: [{text: a, file: b.txt}]",
-            "job.yaml:3:13: questions.0: give either file, or text with id and max_tokens"},
+        WholeRefusal{"model: m\ndocument: d\nquestions: [{text: a, file: b.txt}]",
+                     "job.yaml:3:13: questions.0: give either file, or text with id, max_tokens "
+                     "and probe"},
         WholeRefusal{"model: m\ndocument: d\nquestions: [{text: a, max_tokens: 0}]",
                      "job.yaml:3:23: questions.0.max_tokens: must be between 1 and 1048576, is 0"},
         WholeRefusal{"model: m\ndocument: d\nquestions: [{text: a, id: x}, {text: b, id: x}]",
@@ -227,7 +235,9 @@ INSTANTIATE_TEST_SUITE_P(
             ".txt"},
         WholeRefusal{"model: m\ndocument: d\nquestions: [{text: a, tokens: 3}]",
                      "job.yaml:3:23: questions.0: unknown key 'tokens'; known: id, text, "
-                     "max_tokens, file"}));
+                     "max_tokens, probe, file"},
+        WholeRefusal{"model: m\ndocument: d\nquestions: [{text: a, probe: ' '}]",
+                     "job.yaml:3:23: questions.0.probe: the probe is empty"}));
 
 TEST(Job, LongIdIsRefused) {
   EXPECT_THAT(job_problems("model: m\ndocument: d\nquestions: [{text: a, id: " +
@@ -313,7 +323,7 @@ TEST_F(QuestionFiles, JsonLines) {
                      "\xef\xbb\xbf{\"id\": \"a\", \"text\": \"A?\", \"max_tokens\": 3}\r\n"
                      "\n"
                      "{\"text\": \"B \\u20ac?\"}\n"
-                     "{\"id\": 17, \"text\": \"C?\"}"),
+                     "{\"id\": 17, \"text\": \"C?\", \"probe\": \"It is\"}"),
             "");
   ASSERT_EQ(job_.questions.size(), 4U);
   EXPECT_EQ(job_.questions[1].id, "a");
@@ -322,6 +332,8 @@ TEST_F(QuestionFiles, JsonLines) {
   EXPECT_EQ(job_.questions[2].text, "B \xe2\x82\xac?");
   EXPECT_EQ(job_.questions[2].max_tokens, 128U);
   EXPECT_EQ(job_.questions[3].id, "17");
+  EXPECT_EQ(job_.questions[2].probe, "");
+  EXPECT_EQ(job_.questions[3].probe, "It is");
 }
 
 TEST_F(QuestionFiles, TextLines) {
@@ -346,7 +358,9 @@ TEST_F(QuestionFiles, EveryBadLineIsNamed) {
                      "{\"text\": \"a\", \"max_tokens\": -5}\n"
                      "{\"text\": \"a\", \"max_tokens\": 1e3}\n"
                      "{\"text\": \"a\", \"max_token\": 1}\n"
-                     "{\"text\": \"\xff\"}\n"),
+                     "{\"text\": \"\xff\"}\n"
+                     "{\"text\": \"a\", \"probe\": 5}\n"
+                     "{\"text\": \"a\", \"probe\": \"\"}\n"),
             at + "q.jsonl:1: is not a JSON object {\"id\": ..., \"text\": ...}\n" +      //
                 at + "q.jsonl:2: is not a JSON object {\"id\": ..., \"text\": ...}\n" +  //
                 at + "q.jsonl:3: text must be a text\n" +                                //
@@ -360,8 +374,9 @@ TEST_F(QuestionFiles, EveryBadLineIsNamed) {
                 at + "q.jsonl:11: max_tokens must be between 1 and 1048576\n" +          //
                 at +
                 "q.jsonl:12: unknown key 'max_token'; did you mean 'max_tokens'?; known: id, "
-                "text, max_tokens\n" +
-                at + "q.jsonl:13: is not UTF-8 text");
+                "text, max_tokens, probe\n" +
+                at + "q.jsonl:13: is not UTF-8 text\n" + at + "q.jsonl:14: probe must be a text\n" +
+                at + "q.jsonl:15: the probe is empty");
 }
 
 TEST_F(QuestionFiles, DeepJsonIsNoDanger) {

@@ -45,6 +45,18 @@ TEST_F(ProgressTest, TimeCountsFromTheFirstCallNotFromTheLoading) {
   EXPECT_THAT(written_, ElementsAre("prefill 500/1000 tokens (50 %)  100 tok/s  ETA 5 s\n"));
 }
 
+TEST_F(ProgressTest, WhatAnEarlierRunHasReadDoesNotCountInRates) {
+  Progress progress = make(false);
+  now_ += 60s;
+  progress.prefill(0, 10000);
+  progress.resume(5000);
+  progress.prefill(5000, 10000);
+  EXPECT_THAT(written_, IsEmpty());
+  now_ += 5s;
+  progress.prefill(6000, 10000);
+  EXPECT_THAT(written_, ElementsAre("prefill 6000/10000 tokens (60 %)  200 tok/s  ETA 20 s\n"));
+}
+
 TEST_F(ProgressTest, PlainLinesComeNowAndThenAndAtTheEnd) {
   Progress progress = make(false);
   progress.prefill(0, 100);

@@ -52,6 +52,8 @@ std::string shape(const std::vector<Step>& steps) {
     text += text.empty() ? "" : " ";
     if (s.kind == StepKind::kOpen) text += fmt::format("open{}[{}]", s.sequence, s.capacity);
     if (s.kind == StepKind::kCompact) text += fmt::format("compact{}", s.sequence);
+    if (s.kind == StepKind::kSave) text += fmt::format("save{}", s.sequence);
+    if (s.kind == StepKind::kLoad) text += fmt::format("load{}", s.sequence);
     if (s.kind == StepKind::kRelease) text += fmt::format("release{}", s.sequence);
     if (s.kind == StepKind::kStop) text += "stop";
     for (const SequenceRows& r : s.rows) {
@@ -145,6 +147,46 @@ TEST(Batcher, ProbesRideBeforeEachCompaction) {
   EXPECT_EQ(shape(pipeline.log()),
             "open0[10] 0@0+2 0@2+2|0@4+3|0@4+1 0@4+2 0@6+2|0@8+3|0@8+1 0@8+2|0@10+3|0@10+1 "
             "compact0 open1[2] 1@10+2! release1 release0 stop");
+}
+
+TEST(Batcher, SavesBehindCompactionsAndGoesOnFromThere) {
+  BatchJob job = job_of(13, {2}, 1);
+  job.compaction = {.document = true, .question = false, .period = 3};
+  job.save_every = 6;
+  PipelineModel whole(job, {});
+  whole.run();
+  EXPECT_EQ(whole.problem(), "");
+  EXPECT_EQ(shape(whole.log()),
+            "open0[13] 0@0+3 0@3+3 save0 0@6+3 0@9+3 save0 0@12+1 compact0 open1[2] 1@13+2! "
+            "release1 release0 stop");
+  job.saved_rows = 6;
+  PipelineModel rest(job, {});
+  rest.run();
+  EXPECT_EQ(rest.problem(), "");
+  EXPECT_EQ(shape(rest.log()),
+            "open0[13] load0 0@6+3 0@9+3 save0 0@12+1 compact0 open1[2] 1@13+2! release1 release0 "
+            "stop");
+  EXPECT_THAT(rest.recorder().prefix_rows, ElementsAre(Pair(9, 13), Pair(12, 13), Pair(13, 13)));
+}
+
+TEST(Batcher, ASaveIsOfTheRowsThatWereSentBeforeIt) {
+  struct Keeper final : Recorder {
+    using Recorder::Recorder;
+    void on_saved(std::size_t rows, std::vector<std::vector<std::byte>> parts) override {
+      saves.emplace_back(rows, parts.size());
+    }
+    std::vector<std::pair<std::size_t, std::size_t>> saves;
+  };
+  BatchJob job = job_of(9, {}, 1);
+  job.compaction = {.document = true, .question = false, .period = 4};
+  job.save_every = 4;
+  Keeper keeper(0);
+  Batcher batcher(job, keeper);
+  Step step;
+  while (step.kind != StepKind::kSave) ASSERT_TRUE(batcher.next(step));
+  batcher.on_saved({{}, {}});
+  ASSERT_TRUE(batcher.next(step));
+  EXPECT_THAT(keeper.saves, ElementsAre(Pair(4, 2)));
 }
 
 TEST(Batcher, AQuestionThatWasReadCompactsItsCopyAndTheDocumentGoes) {

@@ -30,6 +30,12 @@ void StepChecker::take(const Step& step) {
     case StepKind::kCompact:
       compact(step);
       break;
+    case StepKind::kSave:
+      save(step);
+      break;
+    case StepKind::kLoad:
+      load(step);
+      break;
     case StepKind::kRelease:
       release(step);
       break;
@@ -65,6 +71,23 @@ void StepChecker::open(const Step& step) {
   }
   open_[step.sequence] = fresh;
   peak_rows_ = std::max(peak_rows_, open_rows());
+}
+
+void StepChecker::save(const Step& step) {
+  require(step.sequence == 0 && open_.contains(0), "saves what is no open document");
+  const std::size_t rows = open_[0].rows;
+  require(job_.save_every > 0 && rows > 0 && rows % job_.save_every == 0,
+          "saves at another number of rows");
+  const bool again = rows == job_.saved_rows || (!saved_.empty() && saved_.back() == rows);
+  require(!again && rows < job_.prefix.size(), "saves what needs no saving");
+  saved_.push_back(rows);
+}
+
+void StepChecker::load(const Step& step) {
+  require(step.sequence == 0 && open_.contains(0), "loads what is no open document");
+  require(open_[0].rows == 0, "loads a document that has rows");
+  require(job_.saved_rows > 0, "loads what was not saved");
+  open_[0].rows = job_.saved_rows;
 }
 
 void StepChecker::compact(const Step& step) {

@@ -42,6 +42,8 @@ class StepChecker {
   void open(const Step& step);
   void rows(const Step& step);
   void range(const SequenceRows& r, const std::int32_t* tokens);
+  void save(const Step& step);
+  void load(const Step& step);
   void compact(const Step& step);
   void probe(const SequenceRows& r, std::size_t index, const std::int32_t* tokens);
   void release(const Step& step);
@@ -55,6 +57,7 @@ class StepChecker {
   std::map<std::uint32_t, int> opened_;
   std::size_t next_id_ = 0;
   std::size_t peak_rows_ = 0;
+  std::vector<std::size_t> saved_;  // rows of each save
   bool stopped_ = false;
   std::string problem_;
 };

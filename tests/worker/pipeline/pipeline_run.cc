@@ -15,8 +15,8 @@ namespace {
 
 class Listener final : public BatcherListener {
  public:
-  explicit Listener(Outcome& outcome, const std::vector<std::size_t>& questions)
-      : outcome_(outcome), questions_(questions) {}
+  Listener(Outcome& outcome, const PipelineCase& c)
+      : outcome_(outcome), questions_(c.questions), saved_(c.saved) {}
   void on_prefix_rows(std::size_t, std::size_t) override {}
   void on_opened(std::size_t) override {}
   bool on_token(std::size_t question, const SampledToken& token) override {
@@ -24,10 +24,15 @@ class Listener final : public BatcherListener {
     return true;
   }
   void on_finished(std::size_t, FinishReason) override {}
+  void on_saved(std::size_t rows, std::vector<std::vector<std::byte>> parts) override {
+    outcome_.saves[rows] = std::move(parts);
+  }
+  std::vector<std::vector<std::byte>> saved() override { return saved_; }
 
  private:
   Outcome& outcome_;
   const std::vector<std::size_t>& questions_;
+  const std::vector<std::vector<std::byte>>& saved_;
 };
 
 class Recorder final : public StepSource {
@@ -39,6 +44,10 @@ class Recorder final : public StepSource {
     return found;
   }
   void on_result(const StepResult& result) override { source_.on_result(result); }
+  void on_saved(std::vector<std::vector<std::byte>> parts) override {
+    source_.on_saved(std::move(parts));
+  }
+  std::vector<std::vector<std::byte>> saved() override { return source_.saved(); }
 
  private:
   StepSource& source_;
@@ -79,6 +88,8 @@ BatchJob make_job(const PipelineCase& c, int ranks) {
                .stages = static_cast<std::uint32_t>(ranks),
                .context = 4096,
                .compaction = compaction_times(c.policy)};
+  job.save_every = c.save_every;
+  job.saved_rows = c.saved_rows;
   for (const std::size_t q : c.questions) job.questions.push_back(question(c, q));
   for (const std::size_t length : c.probes) {
     job.probes.push_back(random_tokens(length, static_cast<unsigned>(200 + length), c.vocab));
@@ -141,7 +152,7 @@ Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
       outcome.logits[{q, r.begin + r.count - 1}].assign(row, row + logits.cols);
     }
   };
-  Listener listener(outcome, c.questions);
+  Listener listener(outcome, c);
   Batcher batcher(make_job(c, comm.size()), listener);
   Recorder source(batcher, outcome.steps);
   HeldBytes& held = outcome.held[comm.rank()];
@@ -161,6 +172,7 @@ Outcome run_on_threads(const PipelineCase& c, int ranks) {
     whole.tokens.merge(mine.tokens);
     whole.logits.merge(mine.logits);
     whole.receipts.merge(mine.receipts);
+    whole.saves.merge(mine.saves);
     whole.held.merge(mine.held);
     if (!mine.steps.empty()) whole.steps = std::move(mine.steps);
   };

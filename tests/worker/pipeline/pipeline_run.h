@@ -33,6 +33,9 @@ struct PipelineCase {
   PolicyConfig policy{};
   std::size_t plain_slots = 2048;     // where positions are compact
   std::vector<std::size_t> probes{};  // lengths
+  std::uint32_t save_every = 0;       // rows of the prefix
+  std::uint32_t saved_rows = 0;       // that `saved`, by rank, holds
+  std::vector<std::vector<std::byte>> saved{};
   ThreadOptions transport{.check_sent_bytes = true};
 };
 
@@ -49,6 +52,8 @@ struct Outcome {
   std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts;  // by layer and `document`
   std::map<int, HeldBytes> held;                                    // by rank
   std::vector<StepKind> steps;                                      // rank 0
+  /// Rank 0: what was saved, by rows of the prefix.
+  std::map<std::size_t, std::vector<std::vector<std::byte>>> saves;
 };
 
 /// The job as the planner sees it, and the layers of a rank.

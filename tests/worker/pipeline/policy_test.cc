@@ -62,6 +62,25 @@ TEST_P(Policies, AQuestionAloneIsAnsweredAsAmongOthers) {
   }
 }
 
+TEST_P(Policies, GoesOnFromWhatWasSaved) {
+  if (base_.policy.compaction.name != "per_chunk") GTEST_SKIP() << "holds all rows till the end";
+  PipelineCase c = base_;
+  c.save_every = 40;
+  const Outcome whole = run_on_threads(base_, 3);
+  const Outcome saving = run_on_threads(c, 3);
+  expect_same(saving, whole, true, true);
+  expect_same_receipts(saving, whole);
+  ASSERT_EQ(saving.saves.size(), 3U);
+  for (const auto& [rows, parts] : saving.saves) {
+    SCOPED_TRACE(rows);
+    c.saved_rows = static_cast<std::uint32_t>(rows);
+    c.saved = parts;
+    const Outcome rest = run_on_threads(c, 3);
+    expect_same(rest, whole, true, true);
+    expect_same_receipts(rest, whole);
+  }
+}
+
 TEST_P(Policies, RowsReallyGo) {
   const Outcome outcome = run_on_threads(base_, 2);
   std::uint64_t before = 0;

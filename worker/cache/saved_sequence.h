@@ -1,0 +1,52 @@
+// A document's sequence in the middle of its stream, as bytes: what a stage needs to go on reading
+// as if it had never stopped.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/wire/archive.h"
+#include "worker/policy/observed.h"
+
+namespace varve {
+
+struct SavedSegment {
+  std::vector<std::uint32_t> rows;  // of each key head
+  std::vector<std::byte> buffer;    // all of it, as Segment lays it out
+};
+template <class A>
+void visit(A& a, SavedSegment& s) {
+  a(s.rows, s.buffer);
+}
+
+struct SavedLayer {
+  SavedSegment own;
+  std::vector<SavedObserved> observed;  // none or one
+};
+template <class A>
+void visit(A& a, SavedLayer& l) {
+  a(l.own, l.observed);
+}
+
+/// Scores of all stages that no selection was made by yet.
+struct SavedScores {
+  std::vector<std::uint32_t> known;  // which of their rows are still held
+  std::vector<std::int64_t> sums;
+};
+template <class A>
+void visit(A& a, SavedScores& s) {
+  a(s.known, s.sums);
+}
+
+struct SavedSequence {
+  std::uint64_t seen = 0;
+  std::uint64_t settled = 0;
+  std::vector<SavedLayer> layers;      // of the stage
+  std::vector<SavedScores> under_way;  // oldest first
+};
+template <class A>
+void visit(A& a, SavedSequence& s) {
+  a(s.seen, s.settled, s.layers, s.under_way);
+}
+
+}  // namespace varve
