@@ -10,6 +10,7 @@ namespace varve {
 namespace {
 
 constexpr int kTries = 6;
+constexpr int kMostTries = 64;  // if none has fitted
 constexpr int kFillers = 3;
 
 using Sentence = SourceText::Sentence;
@@ -95,7 +96,7 @@ std::string cut_document(const SourceText& source, std::size_t first, std::span<
   std::size_t most = 0;
   std::size_t room = tokens;
   // Sentences take a token more or less side by side than alone, and facts and frame take theirs.
-  for (int i = 0; i < kTries; ++i) {
+  for (int i = 0; i < kTries || (best.empty() && i < kMostTries); ++i) {
     std::string document = Cut(source, first, facts, random).make(room);
     const std::size_t taken = count(document);
     if (taken <= tokens && (best.empty() || taken > most)) {
@@ -104,8 +105,10 @@ std::string cut_document(const SourceText& source, std::size_t first, std::span<
     }
     if (taken <= tokens && tokens - taken <= kLengthTolerance) break;
     room = room + tokens < taken ? 0 : room + tokens - taken;
-    // Undershoot a little next time, so that two lengths do not take turns.
-    if (taken > tokens && room > 0) room -= 1;
+    // Undershoot a little next time, so that two lengths do not take turns; and then more, where
+    // less room is filled up with other sentences of the same length.
+    const std::size_t less = i < kTries ? 1 : kLengthTolerance;
+    if (taken > tokens) room -= std::min(room, less);
   }
   if (best.empty()) {
     throw ConfigError(

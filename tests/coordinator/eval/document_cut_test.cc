@@ -96,6 +96,26 @@ TEST(DocumentCut, TooShortATextOrALength) {
               HasSubstr("8 tokens hold no document"));
 }
 
+// Sentences of few lengths fill the room that is left with the same lengths again and again.
+TEST(DocumentCut, IsNeverStuckAboveItsLength) {
+  std::string text;
+  for (std::size_t i = 0; i < 200; ++i) {
+    text += "The";
+    for (std::size_t word = 0; word < 3 + i % 5; ++word) text += " river";
+    text += ". ";
+  }
+  const auto bytes = [](std::string_view t) { return t.size(); };
+  const SourceText source(text, "book.txt", bytes);
+  const std::vector<Fact> facts = {{0.5, std::string(100, 'x') + "."}};
+  for (std::size_t tokens = 300; tokens < 500; tokens += 7) {
+    for (std::size_t first = 0; first < 20; ++first) {
+      const std::string document = cut_document(source, first, facts, tokens, bytes, Random(first));
+      EXPECT_LE(document.size(), tokens) << first;
+      EXPECT_GT(document.size(), tokens - 50) << tokens << ", " << first;
+    }
+  }
+}
+
 TEST(FirstSentence, SamplesAreSpreadWhateverTheirNumber) {
   const auto source = source_of(4000);
   std::set<std::size_t> firsts;
