@@ -16,11 +16,6 @@ std::size_t room_bytes(const ModelConfig& model, const RowRoom& room, DType dtyp
                        model.head_dim);
 }
 
-ObservedNeeds both(const ObservedNeeds& a, const ObservedNeeds& b) {
-  return {std::max(a.last_queries, b.last_queries), a.mass || b.mass,
-          a.query_moments || b.query_moments};
-}
-
 bool is_per_question(const PolicyConfig& policy) {
   return policy.compaction.name == "after_question";
 }
@@ -41,6 +36,7 @@ CachePlan::CachePlan(const ModelConfig& model, const JobShape& job) {
   }
   questions_ = std::min(job.parallel, job.questions.size());
   alone_ = job.questions.size() == 1;
+  streams_ = policy.compaction.name == "per_chunk";
   // Of several questions that are compacted, one may have ended before another is read; and which
   // ones are open at a time depends on when answers end.
   exact_ = is_known_before(policy) && (timing_ != Timing::kPerQuestion || alone_) &&
@@ -74,9 +70,11 @@ void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::s
                            Layer& layer) {
   const PolicyConfig& policy = job.policy;
   const RowRoom room = document_room(policy, budget, job.prefix_rows);
-  const ObservedNeeds needs = document_needs(policy);
+  layer.needs = document_needs(policy);
+  // A stream is read for its policy alone.
+  if (room.shared_positions) layer.needs = layer.needs | job.observed;
   layer.document = room_bytes(model, room, job.kv_dtype);
-  layer.observed = observed_bytes(model, needs, room.rows);
+  layer.observed = observed_bytes(model, layer.needs, room.rows);
   const std::size_t heads = model.kv_heads;
   const KeptBytes bytes = is_known_before(policy)
                               ? kept_bytes(policy, model, budget, job.kv_dtype)
@@ -86,7 +84,7 @@ void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::s
   if (timing_ == Timing::kPerQuestion && !answer_needs(policy).any()) {
     layer.copied = layer.observed;
   }
-  if (policy.decode.name == "one_pool") layer.watched = observed_bytes(model, needs, budget);
+  if (policy.decode.name == "one_pool") layer.watched = observed_bytes(model, layer.needs, budget);
   layer.own = own_bytes(model, job, budget, layer);
 }
 
@@ -95,7 +93,7 @@ std::size_t CachePlan::own_bytes(const ModelConfig& model, const JobShape& job, 
   ObservedNeeds needs = answer_needs(job.policy);
   // A copy of the document's, kept for the answer.
   const bool of_document = timing_ == Timing::kPerQuestion && needs.any() && layer.observed > 0;
-  if (of_document) needs = both(needs, document_needs(job.policy));
+  if (of_document || job.policy.decode.name == "one_pool") needs = needs | layer.needs;
   std::vector<std::size_t> bytes;
   for (const OwnRows& own : job.questions) {
     const std::size_t pool = pool_budget(job.policy, budget, job.prefix_rows);
@@ -172,28 +170,42 @@ std::size_t CachePlan::compacting(LayerRange layers, std::size_t (*going)(const 
   return most;
 }
 
+// Questions that copy what they keep of the document, beside it.
+std::size_t CachePlan::copies_of_questions(LayerRange layers) const {
+  const std::size_t own = sum(layers, &Layer::own);
+  if (questions_ == 0) return 0;
+  const std::size_t copied = sum(layers, &Layer::copied);
+  const std::size_t one = compacting(layers, [](const Layer& l) { return l.copied; });
+  const std::size_t others = questions_ - 1;
+  return own + std::max({questions_ * copied, others * copied + one, others * kept(layers) + one,
+                         questions_ * kept(layers)});
+}
+
 // The document's rows stay until the last question is compacted, and then go layer by layer if that
 // question is the only one.
 std::size_t CachePlan::once_per_question(LayerRange layers) const {
-  const std::size_t document = sum(layers, &Layer::document) + sum(layers, &Layer::observed);
-  const std::size_t copied = sum(layers, &Layer::copied);
+  if (!alone_ || questions_ == 0) return document(layers) + copies_of_questions(layers);
   const std::size_t own = sum(layers, &Layer::own);
-  const std::size_t open = document + own + questions_ * copied;
-  if (questions_ == 0) return document;
-  if (alone_) {
-    const auto going = [](const Layer& l) { return l.document + l.copied; };
-    return std::max(open, own + compacting(layers, going));
-  }
-  const std::size_t one = compacting(layers, [](const Layer& l) { return l.copied; });
-  const std::size_t others = questions_ - 1;
-  const std::size_t first = document + own + others * copied + one;
-  const std::size_t last = document + own + others * kept(layers) + one;
-  return std::max({open, first, last, document + own + questions_ * kept(layers)});
+  const std::size_t open = document(layers) + own + sum(layers, &Layer::copied);
+  const auto going = [](const Layer& l) { return l.document + l.copied; };
+  return std::max(open, own + compacting(layers, going));
+}
+
+std::size_t CachePlan::document(LayerRange layers) const {
+  return sum(layers, &Layer::document) + sum(layers, &Layer::observed);
+}
+
+std::size_t CachePlan::branch(LayerRange layers) const {
+  if (streams_) return peak(layers) - work_bytes_;
+  if (timing_ == Timing::kPerQuestion) return copies_of_questions(layers);
+  const std::size_t own = sum(layers, &Layer::own);
+  if (timing_ == Timing::kNever) return own;
+  const std::size_t making = compacting(layers, [](const Layer&) { return std::size_t{0}; });
+  return std::max(making, kept_of(layers, layers.count()) + own);
 }
 
 std::size_t CachePlan::peak(LayerRange layers) const {
-  const std::size_t reading = sum(layers, &Layer::document) + sum(layers, &Layer::observed);
-  std::size_t bytes = std::max(work_bytes_ + reading, answering(layers));
+  std::size_t bytes = std::max(work_bytes_ + document(layers), answering(layers));
   if (timing_ == Timing::kOnce) {
     const auto going = [](const Layer& l) { return l.document + l.observed; };
     bytes = std::max(bytes, work_bytes_ + compacting(layers, going));

@@ -23,6 +23,13 @@ class CachePlan {
     return kept_of(layers, layers.count()) - sum(layers, &Layer::watched);
   }
 
+  // An evaluation tries several policies on one document, each on a fork of it; or, where a policy
+  // compacts while the document is read, on one of its own.
+  /// The whole document's rows and what is observed of them.
+  std::size_t document(LayerRange layers) const;
+  /// Most that such a fork or document of its own and its questions hold beside that.
+  std::size_t branch(LayerRange layers) const;
+
   /// Whether the peak is reached, whatever the text and the answers are.
   bool is_exact() const { return exact_; }
   /// Rows of the document per key head and layer, on average, that are kept.
@@ -32,6 +39,7 @@ class CachePlan {
 
  private:
   struct Layer {
+    ObservedNeeds needs;       // of the document
     std::size_t document = 0;  // its open segment
     std::size_t observed = 0;  // by-products of attention, of the document
     std::size_t copied = 0;    // of one question, until it is compacted
@@ -51,12 +59,14 @@ class CachePlan {
   std::size_t kept_of(LayerRange layers, std::size_t first) const;
   std::size_t making_of(LayerRange layers, std::size_t first) const;
   std::size_t compacting(LayerRange layers, std::size_t (*going)(const Layer&)) const;
+  std::size_t copies_of_questions(LayerRange layers) const;
   std::size_t once_per_question(LayerRange layers) const;
 
   enum class Timing { kNever, kOnce, kPerQuestion };
   Timing timing_ = Timing::kNever;
   std::size_t questions_ = 0;  // that are open at a time
   bool alone_ = false;         // there is one question in all
+  bool streams_ = false;       // the document is compacted while it is read
   bool exact_ = true;
   std::size_t budget_ = 0;
   std::size_t plain_slots_ = 0;

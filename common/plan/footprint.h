@@ -38,6 +38,7 @@ struct JobShape {
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};
   std::vector<std::uint32_t> probes{};  // rows of each probe that rides behind a chunk
+  ObservedNeeds observed{};  // of a document that is read whole, by others than the policy
 
   /// Most rows of a step.
   std::size_t step_rows() const;

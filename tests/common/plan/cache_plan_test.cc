@@ -126,6 +126,48 @@ TEST(CachePlan, ABoundCoversEveryWayToSpreadABudget) {
   EXPECT_GE(plan.peak(kAll), 3 * (shared(kRows) + 32 * kQuery) + by_head(300 - 2 * 33));
 }
 
+// As an evaluation tries policies: on forks of one document that keeps every row.
+TEST(CachePlan, AForkHoldsItsCopyAndItsQuestions) {
+  const CachePlan full(small_model(), job_of("full"));
+  EXPECT_EQ(full.document(kAll), 3 * shared(kRows));
+  EXPECT_EQ(full.branch(kAll), 3 * shared(kOwn));
+  const CachePlan few(small_model(), job_of("knorm", "100"));
+  EXPECT_EQ(few.branch(kAll), 3 * (by_head(100) + shared(kOwn)));
+  EXPECT_EQ(few.branch({1, 2}), by_head(100) + shared(kOwn));
+  JobShape job = job_of("kivi4");
+  job.questions = {};
+  // The last layer is staged as floats while the others are there.
+  const auto bits = [](std::size_t rows) {
+    return segment_bytes(SegmentShape::even(small_model(), rows, DType::kInt4, false), 32);
+  };
+  EXPECT_EQ(CachePlan(small_model(), job).branch(kAll),
+            2 * (bits(872) + by_head(128)) + bits(872) + by_head(872));
+}
+
+TEST(CachePlan, AForkOfAStreamIsADocumentOfItsOwn) {
+  const CachePlan plan(small_model(), job_of("streaming_llm", "100"));
+  EXPECT_EQ(plan.branch(kAll) + plain_keys_bytes(small_model(), 64, 612, DType::kF16),
+            plan.peak(kAll));
+}
+
+TEST(CachePlan, ForksObserveWhatOthersAskOfTheDocument) {
+  JobShape job = job_of("snapkv", "100");
+  job.observed.mass = true;
+  const std::size_t seen = 32 * kQuery + 2 * kRows * 4;
+  EXPECT_EQ(CachePlan(small_model(), job).document(kAll), 3 * (shared(kRows) + seen));
+  EXPECT_EQ(CachePlan(small_model(), job).branch(kAll), 3 * (by_head(100) + shared(kOwn)));
+  // Each question has a copy of it: at most when one has compacted its rows, and the other all but
+  // the last layer's.
+  job.policy.compaction = make_component("after_question");
+  EXPECT_EQ(CachePlan(small_model(), job).branch(kAll),
+            3 * (shared(kOwn) + 2 * by_head(100)) + seen);
+  // A stream is read for its own policy.
+  JobShape stream = job_of("streaming_llm", "100");
+  const std::size_t alone = CachePlan(small_model(), stream).peak(kAll);
+  stream.observed.mass = true;
+  EXPECT_EQ(CachePlan(small_model(), stream).peak(kAll), alone);
+}
+
 TEST(CachePlan, AFootprintIsItsPeak) {
   const WeightBytes weights{{1, 1, 1}, 1, 1, 1};
   const JobShape job = job_of("pyramidkv", "20%");
