@@ -168,6 +168,13 @@ void read_policies(const ConfigNode& list, const ConfigNode& budget_list, bool c
   }
 }
 
+bool has_any(const std::filesystem::path& file, std::initializer_list<std::string_view> keys) {
+  Problems ignored;
+  const ConfigDocument document(file, {}, ignored);
+  return std::any_of(keys.begin(), keys.end(),
+                     [&](std::string_view key) { return document.root().child(key).exists(); });
+}
+
 EvalConfig read_fields(const ConfigDocument& document, const std::filesystem::path& file,
                        const ReadOptions& options, std::span<const ComponentSpec> tasks) {
   EvalConfig config;
@@ -210,9 +217,11 @@ EvalConfig read_eval_text(const std::filesystem::path& file, std::string text,
 }
 
 bool is_eval_file(const std::filesystem::path& file) {
-  Problems ignored;
-  const ConfigDocument document(file, {}, ignored);
-  return document.root().child("tasks").exists();
+  return has_any(file, {"tasks"});
+}
+
+bool is_job_file(const std::filesystem::path& file) {
+  return has_any(file, {"document", "questions"}) && !is_eval_file(file);
 }
 
 std::uint32_t parse_length(std::string_view text) {

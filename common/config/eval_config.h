@@ -71,6 +71,8 @@ EvalConfig read_eval_text(const std::filesystem::path& file, std::string text,
 /// Whether the file is a configuration of this kind rather than a job: it has `tasks`. False for
 /// one that cannot be read.
 bool is_eval_file(const std::filesystem::path& file);
+/// Whether it is a job instead: it has no `tasks`, but a `document` or `questions`.
+bool is_job_file(const std::filesystem::path& file);
 
 /// "4096" or "4k" (x 1024) or "1M" (x 1024 x 1024). ConfigError says what would be right.
 std::uint32_t parse_length(std::string_view text);

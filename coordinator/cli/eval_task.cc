@@ -11,17 +11,16 @@
 #include "common/error.h"
 #include "common/io/regular_file.h"
 #include "common/io/sha256.h"
-#include "common/plan/cache_plan.h"
 #include "common/text/load_tokenizer.h"
 #include "common/units.h"
 #include "coordinator/cli/prepared_job.h"
 #include "coordinator/cli/run_record.h"
 #include "coordinator/eval/evaluator.h"
-#include "coordinator/eval/held_bytes.h"
 #include "coordinator/eval/plot.h"
 #include "coordinator/eval/report.h"
 #include "coordinator/jobs/atomic_file.h"
 #include "coordinator/jobs/output_dir.h"
+#include "coordinator/jobs/receipts.h"
 #include "coordinator/schedule/compaction_times.h"
 
 namespace varve {
@@ -29,6 +28,18 @@ namespace {
 
 constexpr std::size_t kMostText = std::size_t{1} << 30;
 constexpr auto kSayEvery = std::chrono::seconds(5);
+
+struct EvalFiles {
+  EvalConfig config;
+  ClusterConfig cluster;
+};
+
+EvalFiles read_files(const CommandLine& line, Problems& problems) {
+  const Overrides overrides = split_overrides(line.overrides);
+  EvalConfig config =
+      read_eval(line.job, {.overrides = overrides.job}, eval_task_specs(), problems);
+  return {std::move(config), read_cluster_of(line, problems)};
+}
 
 EvalMatrix matrix_of(const EvalConfig& config) {
   EvalMatrix matrix{.tasks = {},
@@ -69,28 +80,47 @@ EvalBasis basis_of(const EvalConfig& config, const Material& material) {
           .seed = config.seed};
 }
 
-/// The most that there is at a time, by the first samples.
-struct Largest {
-  std::size_t document = 0;
-  std::vector<OwnRows> questions;  // of the sample whose questions take the most rows
-  std::size_t most_questions = 0;
-};
-
-std::size_t rows_in(const std::vector<OwnRows>& questions) {
-  std::size_t rows = 0;
-  for (const OwnRows& q : questions) rows += q.total();
-  return rows;
+// Under which the pipeline is planned: the whole document, if a policy forks it.
+PolicyConfig largest_policy(std::span<const PolicyConfig> policies) {
+  const bool shares = std::any_of(policies.begin(), policies.end(),
+                                  [](const auto& p) { return compaction_times(p).period == 0; });
+  return shares ? PolicyConfig{} : policies.front();
 }
 
-Largest largest_of(const std::vector<BuiltSample>& samples) {
-  Largest largest;
-  for (const BuiltSample& sample : samples) {
-    largest.document = std::max(largest.document, sample.document.size());
-    largest.most_questions = std::max(largest.most_questions, sample.questions.size());
-    std::vector<OwnRows> questions = own_rows(sample.questions);
-    if (rows_in(questions) > rows_in(largest.questions)) largest.questions = std::move(questions);
+// The longest document, with as many questions as there are at a time.
+JobDemand demand_of(const EvalConfig& config, const ClusterConfig& cluster,
+                    const ModelConfig& model, std::span<const EvalShape> shapes,
+                    const EvalMemory& memory) {
+  JobDemand demand{.prefix_tokens = 0,
+                   .document_tokens = 0,
+                   .questions = {},
+                   .chunk = config.chunk,
+                   .in_flight = cluster.in_flight,
+                   .parallel = 1,
+                   .kv_dtype = config.kv_dtype,
+                   .policy = largest_policy(config.policies),
+                   .probes = memory.probe_rows()};
+  const EvalShape* widest = &shapes.front();
+  for (const EvalShape& shape : shapes) {
+    demand.prefix_tokens = std::max(demand.prefix_tokens, shape.document);
+    if (shape.questions.size() > widest->questions.size()) widest = &shape;
   }
-  return largest;
+  // The longest document and the longest question may be of different samples.
+  if (!outlives_context(demand.policy)) {
+    std::size_t own = 0;
+    for (const OwnRows& q : widest->questions) own = std::max(own, q.total() + 1);
+    const std::size_t left = model.context - std::min<std::size_t>(own, model.context);
+    demand.prefix_tokens = std::min(demand.prefix_tokens, left);
+  }
+  demand.document_tokens = demand.prefix_tokens;
+  const std::size_t branches = std::min<std::size_t>(config.parallel, config.policies.size());
+  for (std::size_t i = 0; i < branches; ++i) {
+    for (const OwnRows& q : widest->questions) {
+      demand.questions.push_back({config.name, q.prompt, q.answer + 1});
+    }
+  }
+  demand.parallel = demand.questions.size();
+  return demand;
 }
 
 class EvalTask final : public Task {
@@ -122,7 +152,9 @@ class EvalTask final : public Task {
     stages_ = run.ranks;
     std::fprintf(stderr, "varve: %s: %zu of %zu samples are there already\n", config_.name.c_str(),
                  before_, evaluator_->total());
-    return orders(run, largest_of(evaluator_->first_samples()));
+    const std::vector<EvalShape> shapes = evaluator_->check_samples();
+    check_positions(matrix_, shapes, model, config_.kv_dtype);
+    return orders(run, shapes);
   }
 
   StepSource& begin() override {
@@ -146,8 +178,11 @@ class EvalTask final : public Task {
                       .config_json = to_json(config_, eval_task_specs()),
                       .samples = matrix_.samples,
                       .measured = {},
+                      .receipts = receipts_of(ranks),
                       .cells = cell_reports(matrix_, basis_, *log_)};
-    for (const RankReport& r : ranks) report.measured.push_back({r.rank, r.bytes.kv});
+    for (const RankReport& r : ranks) {
+      report.measured.push_back({r.rank, planned_.at(r.rank), r.bytes.kv});
+    }
     const std::string table = report_table(report);
     write_file_atomically(config_.output_dir / "table.md", table);
     write_file_atomically(config_.output_dir / "table.csv", report_csv(report));
@@ -158,80 +193,36 @@ class EvalTask final : public Task {
   }
 
  private:
-  // The whole document, if a policy forks it, and as many branches as are open at a time.
-  Orders orders(const TaskRun& run, const Largest& largest) {
+  Orders orders(const TaskRun& run, std::span<const EvalShape> shapes) {
     const ModelConfig& model = material_->model.config();
-    const std::vector<PolicyConfig>& policies = evaluator_->policies().policies;
-    const bool shares = std::any_of(matrix_.policies.begin(), matrix_.policies.end(),
-                                    [](auto& p) { return compaction_times(p).period == 0; });
-    JobDemand demand{.prefix_tokens = largest.document,
-                     .document_tokens = largest.document,
-                     .questions = {},
-                     .chunk = config_.chunk,
-                     .in_flight = cluster_.in_flight,
-                     .parallel = config_.parallel * largest.questions.size(),
-                     .kv_dtype = config_.kv_dtype,
-                     .policy = shares ? PolicyConfig{} : matrix_.policies.front(),
-                     .probes = probes_for(largest)};
-    for (std::uint32_t i = 0; i < config_.parallel; ++i) {
-      for (const OwnRows& q : largest.questions) {
-        demand.questions.push_back({config_.name, q.prompt, q.answer + 1});
-      }
-    }
-    const Plan plan =
-        make_plan(model, material_->model.bytes, demand,
-                  plan_options_of(cluster_, model.layers, run.ranks, run.local_ranks));
+    const EvalMemory memory(model, {.policies = matrix_.policies,
+                                    .shapes = shapes,
+                                    .chunk = config_.chunk,
+                                    .parallel = config_.parallel,
+                                    .kv_dtype = config_.kv_dtype});
+    const Plan plan = make_plan(
+        model, material_->model.bytes, demand_of(config_, cluster_, model, shapes, memory),
+        plan_options_of(cluster_, model.layers, run.ranks, run.local_ranks));
+    for (const RankPlan& rank : plan.ranks) planned_.push_back(memory.most(rank.layers));
+    check_memory(plan);
     Orders orders = make_orders(cluster_, config_.model, plan);
-    orders.policies = policies;
-    orders.plain_slots = 0;
-    std::vector<std::size_t> most(plan.ranks.size(), 0);  // bytes of a branch, by rank
-    for (const PolicyConfig& policy : policies) {
-      const CachePlan caches(model, shape_of(policy, largest));
-      orders.plain_slots = std::max<std::uint64_t>(orders.plain_slots, caches.plain_slots());
-      for (std::size_t r = 0; r < most.size(); ++r) {
-        const LayerRange layers = plan.ranks[r].layers;
-        const bool alone = compaction_times(policy).period > 0;
-        if (!is_full(policy)) {
-          most[r] = std::max(most[r], alone ? caches.peak(layers) : caches.answering(layers));
-        }
-      }
-    }
-    check_memory(plan, most);
+    orders.policies = evaluator_->policies().policies;
+    orders.plain_slots = memory.plain_slots();
     return orders;
   }
 
-  JobShape shape_of(const PolicyConfig& policy, const Largest& largest) const {
-    JobShape shape;
-    shape.prefix_rows = largest.document;
-    shape.questions = largest.questions;
-    shape.parallel = largest.questions.size();
-    shape.chunk = config_.chunk;
-    shape.kv_dtype = config_.kv_dtype;
-    shape.policy = policy;
-    if (policy.scorer.name == "guided") shape.probes = probes_for(largest);
-    return shape;
-  }
-
-  // Other samples' probes may be longer than those of the first ones.
-  std::vector<std::uint32_t> probes_for(const Largest& largest) const {
-    const std::vector<PolicyConfig>& policies = evaluator_->policies().policies;
-    const bool guided = std::any_of(policies.begin(), policies.end(),
-                                    [](auto& p) { return p.scorer.name == "guided"; });
-    return std::vector<std::uint32_t>(guided ? largest.most_questions : 0, kMostProbe);
-  }
-
-  void check_memory(const Plan& plan, const std::vector<std::size_t>& branch) const {
+  void check_memory(const Plan& plan) const {
     if (!plan.limit) return;
     for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
-      const std::size_t needed = plan.ranks[r].bytes.total() + config_.parallel * branch[r];
+      const Footprint& bytes = plan.ranks[r].bytes;
+      const std::size_t needed = bytes.total() - bytes.kv + planned_[r];
       if (needed <= *plan.limit) continue;
       throw PlanError(fmt::format(
-          "rank {} needs {}: {} with the whole document, and {} for each of {} policies at a time "
-          "(decode.parallel), and may use {} ({}); take fewer at a time, more ranks or shorter "
+          "rank {} needs {}: {} of it are rows of a document and of {} policies at a time "
+          "(decode.parallel), and it may use {} ({}); take fewer at a time, more ranks or shorter "
           "lengths",
-          r, to_string(Bytes{needed}), to_string(Bytes{plan.ranks[r].bytes.total()}),
-          to_string(Bytes{branch[r]}), config_.parallel, to_string(Bytes{*plan.limit}),
-          plan.limit_source));
+          r, to_string(Bytes{needed}), to_string(Bytes{planned_[r]}), config_.parallel,
+          to_string(Bytes{*plan.limit}), plan.limit_source));
     }
   }
 
@@ -258,6 +249,7 @@ class EvalTask final : public Task {
   std::optional<SampleLog> log_;
   std::optional<Evaluator> evaluator_;
   std::optional<EvalSource> source_;
+  std::vector<std::size_t> planned_;  // bytes of the caches, by rank
   std::size_t stages_ = 1;
   std::size_t before_ = 0;  // samples that were there already
   std::string started_;
@@ -268,13 +260,33 @@ class EvalTask final : public Task {
 }  // namespace
 
 std::unique_ptr<Task> make_eval_task(const CommandLine& line) {
+  if (is_job_file(line.job)) {
+    throw ConfigError(
+        fmt::format("{}: has no tasks, but what a job has: varve run {}; configs/eval has examples "
+                    "of evaluations",
+                    line.job.string(), line.job.string()));
+  }
   Problems problems;
-  const Overrides overrides = split_overrides(line.overrides);
-  EvalConfig config =
-      read_eval(line.job, {.overrides = overrides.job}, eval_task_specs(), problems);
-  ClusterConfig cluster = read_cluster_of(line, problems);
+  EvalFiles files = read_files(line, problems);
   problems.throw_if_any();
-  return std::make_unique<EvalTask>(std::move(config), std::move(cluster));
+  return std::make_unique<EvalTask>(std::move(files.config), std::move(files.cluster));
+}
+
+std::vector<std::string> eval_problems(const CommandLine& line) {
+  Problems problems;
+  const EvalFiles files = read_files(line, problems);
+  std::vector<std::string> list = problems.lines();
+  if (!list.empty()) return list;
+  std::optional<Model> model;
+  try {
+    model.emplace(load_model_header(files.config.model));
+    check_matrix(matrix_of(files.config), model->config(), files.config.kv_dtype,
+                 files.cluster.ranks.value_or(1));
+  } catch (const Error& error) {
+    // What is wrong with a model is said once it is read whole.
+    if (model) list.push_back(fmt::format("{}: {}", line.job.string(), error.what()));
+  }
+  return list;
 }
 
 int eval_command(const CommandLine& line) {

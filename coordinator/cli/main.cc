@@ -162,7 +162,8 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* plan = app.add_subcommand(
       "plan", "Print what each rank would hold and send, before any weight is read.");
   CLI::App* validate = app.add_subcommand(
-      "validate", "List everything that is wrong with a job and its cluster file.");
+      "validate",
+      "List everything that is wrong with a job, or an evaluation, and its cluster file.");
   for (CLI::App* command : {run, plan, validate}) {
     add_job(*command, line);
     command->footer(kFooter);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/config/eval_config.h"
 #include "common/config/validate.h"
 #include "common/error.h"
 #include "common/text/chat_template.h"
@@ -70,6 +71,11 @@ ClusterConfig read_cluster_of(const CommandLine& line, Problems& problems) {
 }
 
 JobFiles read_job_files(const CommandLine& line) {
+  if (is_eval_file(line.job)) {
+    throw ConfigError(
+        fmt::format("{}: has tasks, so it is an evaluation and not a job: varve eval {}",
+                    line.job.string(), line.job.string()));
+  }
   Problems problems;
   JobConfig job = read_job(line.job, {.overrides = split_overrides(line.overrides).job}, problems);
   ClusterConfig cluster = read_cluster_of(line, problems);

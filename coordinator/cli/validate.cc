@@ -3,9 +3,11 @@
 #include <cstdio>
 
 #include "common/config/cluster_config.h"
+#include "common/config/eval_config.h"
 #include "common/config/job_config.h"
 #include "common/error.h"
 #include "coordinator/cli/command_line.h"
+#include "coordinator/cli/eval_task.h"
 #include "worker/model/model.h"
 
 namespace varve {
@@ -27,7 +29,9 @@ std::vector<Contradiction> check_against_model(const JobConfig& job, const Clust
 
 int validate_command(const CommandLine& line) {
   const std::vector<std::string> problems =
-      validate_files(line.job, line.cluster, split_overrides(line.overrides), check_against_model);
+      is_eval_file(line.job) ? eval_problems(line)
+                             : validate_files(line.job, line.cluster,
+                                              split_overrides(line.overrides), check_against_model);
   for (const std::string& problem : problems) std::fprintf(stderr, "%s\n", problem.c_str());
   if (!problems.empty()) return static_cast<int>(ExitCode::kUsage);
   std::printf("%s: no problem found\n", line.job.c_str());

@@ -1,5 +1,6 @@
 #include "coordinator/eval/evaluator.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "common/error.h"
@@ -42,26 +43,49 @@ std::vector<std::size_t> Evaluator::missing(const Place& place) const {
 
 BuiltSample Evaluator::build(const Place& place) const {
   const EvalMatrix& m = setting_.matrix;
-  BuiltSample built =
-      setting_.builder.build(m.tasks[place.task], m.lengths[place.length], place.sample);
-  for (const EvalQuestion& q : built.questions) {
+  return setting_.builder.build(m.tasks[place.task], m.lengths[place.length], place.sample);
+}
+
+std::vector<EvalShape> Evaluator::check_samples() const {
+  std::vector<EvalShape> shapes;
+  for (std::size_t task = 0; task < setting_.matrix.tasks.size(); ++task) {
+    for (std::size_t length = 0; length < setting_.matrix.lengths.size(); ++length) {
+      build({task, length, 0});
+      shapes.push_back(shape_of(task, length));
+    }
+  }
+  return shapes;
+}
+
+void Evaluator::check_scored(const std::string& task,
+                             const std::vector<EvalQuestion>& questions) const {
+  for (const EvalQuestion& q : questions) {
     if (q.scored.size() < setting_.chunk) continue;
     throw ConfigError(fmt::format(
         "prefill.chunk: {} rows are too few for {}, which scores {} tokens in one step; it must be "
         "more than those",
-        setting_.chunk, m.tasks[place.task].name, q.scored.size()));
+        setting_.chunk, task, q.scored.size()));
   }
-  return built;
 }
 
-std::vector<BuiltSample> Evaluator::first_samples() const {
-  std::vector<BuiltSample> samples;
-  for (std::size_t task = 0; task < setting_.matrix.tasks.size(); ++task) {
-    for (std::size_t length = 0; length < setting_.matrix.lengths.size(); ++length) {
-      samples.push_back(build({task, length, 0}));
+EvalShape Evaluator::shape_of(std::size_t task, std::size_t length) const {
+  const EvalMatrix& m = setting_.matrix;
+  EvalShape shape;
+  for (std::uint64_t i = 0; i < m.samples; ++i) {
+    const auto asked = setting_.builder.ask(m.tasks[task], m.lengths[length], i);
+    check_scored(m.tasks[task].name, asked.questions);
+    shape.document = std::max(shape.document, asked.room);
+    const std::vector<OwnRows> rows = own_rows(asked.questions);
+    shape.questions.resize(std::max(shape.questions.size(), rows.size()));
+    shape.probes.resize(shape.questions.size());
+    for (std::size_t q = 0; q < rows.size(); ++q) {
+      OwnRows& most = shape.questions[q];
+      most = {std::max(most.prompt, rows[q].prompt), std::max(most.answer, rows[q].answer)};
+      const auto probe = static_cast<std::uint32_t>(asked.questions[q].probe.size());
+      shape.probes[q] = std::max(shape.probes[q], probe);
     }
   }
-  return samples;
+  return shape;
 }
 
 bool Evaluator::next_unit(EvalUnit& unit) {

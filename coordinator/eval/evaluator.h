@@ -7,6 +7,7 @@
 
 #include "common/model/model_config.h"
 #include "common/text/tokenizer.h"
+#include "coordinator/eval/eval_memory.h"
 #include "coordinator/eval/eval_source.h"
 #include "coordinator/eval/matrix.h"
 #include "coordinator/eval/sample_builder.h"
@@ -35,9 +36,9 @@ class Evaluator final : public EvalListener {
   /// `log` must outlive this.
   Evaluator(EvalSetting setting, SampleLog& log, OnResult on_result = {});
 
-  /// The first sample of each task at each length: what is wrong with one is an error before any
-  /// work is done. They are about as large as all others.
-  std::vector<BuiltSample> first_samples() const;
+  /// Builds the first sample of each task at each length: what is wrong with one is an error before
+  /// any work is done. The counts that no sample exceeds, by task and length.
+  std::vector<EvalShape> check_samples() const;
 
   bool next_unit(EvalUnit& unit) override;
   void on_outcome(const EvalOutcome& outcome) override;
@@ -56,6 +57,8 @@ class Evaluator final : public EvalListener {
   std::vector<std::size_t> missing(const Place& place) const;
   Place place_of(std::uint64_t unit) const;
   BuiltSample build(const Place& place) const;
+  EvalShape shape_of(std::size_t task, std::size_t length) const;
+  void check_scored(const std::string& task, const std::vector<EvalQuestion>& questions) const;
   SampleResult judged(const EvalOutcome& outcome, std::size_t policy) const;
   QuestionScore score(std::size_t question, const EvalAnswer& answer) const;
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "common/model/model_config.h"
 #include "common/policy/policy_config.h"
+#include "coordinator/eval/eval_memory.h"
 #include "coordinator/eval/sample_builder.h"
 
 namespace varve {
@@ -28,7 +30,7 @@ struct Cell {
 /// All of them, task by task, then length by length.
 std::vector<Cell> cells_of(const EvalMatrix& matrix);
 
-/// "snapkv", "snapkv {allocation: pyramid {beta=20}}": the preset and what differs from it.
+/// "snapkv", "snapkv {window=64, allocation: pyramid}": the preset and what differs from it.
 std::string policy_label(const PolicyConfig& policy);
 
 /// "4k" where that is exact, else "4000".
@@ -58,5 +60,9 @@ RunPolicies run_policies(const EvalMatrix& matrix);
 /// with `ranks` ranks, in one ConfigError.
 void check_matrix(const EvalMatrix& matrix, const ModelConfig& model, DType kv_dtype,
                   std::size_t ranks);
+/// The same of policies whose rows count anew, so that a document may be longer than the context:
+/// what they hold of it may not. `shapes` are of each task and length.
+void check_positions(const EvalMatrix& matrix, std::span<const EvalShape> shapes,
+                     const ModelConfig& model, DType kv_dtype);
 
 }  // namespace varve

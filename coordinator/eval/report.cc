@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/units.h"
 #include "coordinator/bench/text_table.h"
+#include "coordinator/jobs/receipts.h"
 
 namespace varve {
 namespace {
@@ -53,6 +54,10 @@ std::string interval_text(const CellReport& c) {
   return fmt::format("{} to {}", value_text(c, c.quality.low), value_text(c, c.quality.high));
 }
 
+std::string speed_text(double rows_per_second) {
+  return rows_per_second > 0 ? fmt::format("{:.1f}", rows_per_second) : "-";
+}
+
 TableRow text_row(const CellReport& c) {
   const std::string value = value_text(c, c.quality.value);
   return {c.task,
@@ -66,7 +71,8 @@ TableRow text_row(const CellReport& c) {
           interval_text(c),
           to_string(Bytes{c.peak_bytes}),
           to_string(Bytes{c.after_bytes}),
-          fmt::format("{:.1f}", c.rows_per_second)};
+          speed_text(c.read_rows_per_second),
+          speed_text(c.rows_per_second)};
 }
 
 std::string_view measure_name(const CellReport& c) {
@@ -115,13 +121,15 @@ Json cell_json(const CellReport& c) {
 }
 
 constexpr const char* kNotes =
-    "exact %: answers that name what was hidden; NLL: nats per token of the text that should come "
-    "next, less is better.\n95 %: of exact % Wilson's interval, for as many trials as the "
-    "questions "
-    "of one document are worth; of NLL Student's t over documents.\nKV peak and after: what a job "
-    "of "
-    "such a document under this policy holds, at most and once the document is read, by the "
-    "planner's functions.\ntok/s: of questions and answers, in the time that their steps took.\n";
+    "rows: of the document that are kept, per key head and layer, on average.\n"
+    "exact %: answers that name what was hidden. NLL: nats per token of the text that should come "
+    "next; less is better.\n"
+    "95 %: of exact % Wilson's interval, for as many trials as the questions of one document are "
+    "worth; of NLL Student's t over documents.\n"
+    "KV peak, KV after: what a job of such a document under this policy holds, at most and once "
+    "the document is read, by the planner's functions.\n"
+    "read tok/s: of the document, alone or with others that share it. tok/s: of questions and "
+    "answers, in the time that their steps took.\n";
 
 }  // namespace
 
@@ -160,13 +168,15 @@ std::vector<CellReport> cell_reports(const EvalMatrix& matrix, const EvalBasis& 
         log.results(cell_key(basis, matrix, cell), matrix.samples);
     if (samples.empty()) continue;
     reports.push_back(cell_report(samples, find_eval_task(matrix.tasks[cell.task].name).measure));
+    // Another version may have written the samples, and called the policy something else.
+    reports.back().policy = policy_label(matrix.policies[cell.policy]);
   }
   return reports;
 }
 
 std::string report_table(const EvalReport& report) {
-  const TableRow header = {"task",    "length", "policy", "budget",  "rows",     "n",
-                           "exact %", "NLL",    "95 %",   "KV peak", "KV after", "tok/s"};
+  const TableRow header = {"task", "length", "policy",  "budget",   "rows",       "n",    "exact %",
+                           "NLL",  "95 %",   "KV peak", "KV after", "read tok/s", "tok/s"};
   std::vector<TableRow> rows;
   for (const CellReport& c : report.cells) rows.push_back(text_row(c));
   return fmt::format("{}, {}, {}\n\n{}\n{}", report.name, report.model, report.backend,
@@ -197,7 +207,9 @@ std::string report_csv(const EvalReport& report) {
 std::string report_json(const EvalReport& report) {
   Json measured = Json::array();
   for (const RankMemory& m : report.measured) {
-    measured.push_back({{"rank", m.rank}, {"kv_peak_bytes", m.kv_peak_bytes}});
+    measured.push_back({{"rank", m.rank},
+                        {"kv_planned_bytes", m.kv_planned_bytes},
+                        {"kv_peak_bytes", m.kv_peak_bytes}});
   }
   Json cells = Json::array();
   for (const CellReport& c : report.cells) cells.push_back(cell_json(c));
@@ -210,7 +222,8 @@ std::string report_json(const EvalReport& report) {
                        {"model", report.model},
                        {"backend", report.backend},
                        {"samples", report.samples},
-                       {"measured", measured}}},
+                       {"measured", measured},
+                       {"receipts", receipts_json(report.receipts)}}},
                      {"config", config},
                      {"cells", cells}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/plan/report.h"
 #include "coordinator/eval/matrix.h"
 #include "coordinator/eval/sample_log.h"
 #include "coordinator/eval/statistics.h"
@@ -35,7 +36,8 @@ CellReport cell_report(std::span<const SampleResult> samples, Measure measure);
 
 struct RankMemory {
   std::uint32_t rank = 0;
-  std::uint64_t kv_peak_bytes = 0;  // as allocated, all open branches together
+  std::uint64_t kv_planned_bytes = 0;  // EvalMemory's
+  std::uint64_t kv_peak_bytes = 0;     // as allocated, all open branches together
 };
 
 struct EvalReport {
@@ -47,6 +49,7 @@ struct EvalReport {
   std::string config_json;    // the configuration with its defaults
   std::uint64_t samples = 0;  // that each cell is to have
   std::vector<RankMemory> measured;
+  std::vector<LayerReceipt> receipts;  // of all samples of this run together
   std::vector<CellReport> cells;  // those that have any
 };
 

@@ -50,33 +50,44 @@ EvalQuestion SampleBuilder::tokenized(const TaskQuestion& question, const TaskSp
   return out;
 }
 
-BuiltSample SampleBuilder::build(const TaskChoice& task, std::uint32_t length,
-                                 std::uint64_t sample) const {
+SampleBuilder::Asked SampleBuilder::ask(const TaskChoice& task, std::uint32_t length,
+                                        std::uint64_t sample) const {
   const TaskSpec& spec = find_eval_task(task.name);
   const std::uint64_t cell = mixed_seed(seed_, task_label(spec, task.params), length);
-  const std::uint64_t seed = mixed_seed(cell, "sample", sample);
-  const std::size_t first = first_sentence(source_, cell, sample);
   TaskSample made = spec.make({.source = source_,
-                               .first = first,
+                               .first = first_sentence(source_, cell, sample),
                                .tokens = length,
                                .params = task.params,
-                               .random = Random(seed)});
-  BuiltSample built;
+                               .random = Random(mixed_seed(cell, "sample", sample))});
+  Asked asked;
   std::size_t most = 0;
   for (const TaskQuestion& question : made.questions) {
-    built.questions.push_back(tokenized(question, spec));
-    most = std::max(most, rows_of(built.questions.back()));
+    asked.questions.push_back(tokenized(question, spec));
+    most = std::max(most, rows_of(asked.questions.back()));
   }
-  built.texts = std::move(made.questions);
   if (most >= length) {
     throw ConfigError(fmt::format("{} tokens are too few for {}: its question and answer take {}",
                                   length, task.name, most));
   }
+  asked.texts = std::move(made.questions);
+  asked.facts = std::move(made.facts);
+  asked.room = length - most;
+  return asked;
+}
+
+BuiltSample SampleBuilder::build(const TaskChoice& task, std::uint32_t length,
+                                 std::uint64_t sample) const {
+  Asked asked = ask(task, length, sample);
+  const TaskSpec& spec = find_eval_task(task.name);
+  const std::uint64_t cell = mixed_seed(seed_, task_label(spec, task.params), length);
+  BuiltSample built;
   built.text = cut_document(
-      source_, first, made.facts, length - most,
+      source_, first_sentence(source_, cell, sample), asked.facts, asked.room,
       [this](std::string_view document) { return prefix(document).size(); },
       Random(mixed_seed(cell, "document", sample)));
   built.document = prefix(built.text);
+  built.questions = std::move(asked.questions);
+  built.texts = std::move(asked.texts);
   return built;
 }
 

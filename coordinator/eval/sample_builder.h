@@ -42,6 +42,15 @@ class SampleBuilder {
   /// with what is asked and answered. ConfigError if the text or the length cannot give it.
   BuiltSample build(const TaskChoice& task, std::uint32_t length, std::uint64_t sample) const;
 
+  /// What is asked of that sample alone, which is known long before its document is cut.
+  struct Asked {
+    std::vector<EvalQuestion> questions;
+    std::vector<TaskQuestion> texts;  // of each
+    std::vector<Fact> facts;
+    std::size_t room = 0;  // tokens that are left for the document, at most
+  };
+  Asked ask(const TaskChoice& task, std::uint32_t length, std::uint64_t sample) const;
+
  private:
   EvalQuestion tokenized(const TaskQuestion& question, const TaskSpec& spec) const;
   std::vector<TokenId> prefix(std::string_view document) const;

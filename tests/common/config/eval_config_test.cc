@@ -202,6 +202,16 @@ TEST(EvalConfig, IsToldFromAJob) {
   EXPECT_FALSE(is_eval_file(folder.path() / "none.yaml"));
 }
 
+TEST(EvalConfig, AJobIsToldFromIt) {
+  const TemporaryFolder folder;
+  EXPECT_TRUE(is_job_file(folder.write("j.yaml", minimal_job())));
+  EXPECT_TRUE(is_job_file(folder.write("half.yaml", "questions: [What]\n")));
+  EXPECT_FALSE(is_job_file(folder.write("e.yaml", kMinimal)));
+  EXPECT_FALSE(is_job_file(folder.write("both.yaml", "document: d.txt\ntasks: [pass_key]\n")));
+  EXPECT_FALSE(is_job_file(folder.write("neither.yaml", "model: m.gguf\n")));
+  EXPECT_FALSE(is_job_file(folder.path() / "none.yaml"));
+}
+
 TEST(EvalConfig, ToJson) {
   const EvalConfig config = read(std::string(kMinimal) + "policies: [full]\n");
   const auto json = nlohmann::json::parse(to_json(config, kTasks));

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
+#include "common/config/eval_config.h"
 #include "tests/common/config/support.h"
 
 namespace varve {
@@ -48,6 +50,18 @@ TEST(ExampleKeys, OfAJobAreAllInDocumentQa) {
   const JobConfig job = read_job_text("job.yaml", minimal_job(), {{}, false}, problems);
   EXPECT_EQ(joined(problems), "");
   EXPECT_THAT(not_named(to_json(job), "jobs/document_qa.yaml"), testing::IsEmpty());
+}
+
+TEST(ExampleKeys, OfAnEvaluationAreAllInSmollm2) {
+  constexpr std::array kTasks = {ComponentSpec{"pass_key", ""}};
+  Problems problems;
+  const EvalConfig config =
+      read_eval_text("eval.yaml",
+                     "model: m.gguf\ntext: t.txt\ntasks: [pass_key]\nlengths: [4k]\n"
+                     "policies: [full]\n",
+                     {{}, false}, kTasks, problems);
+  EXPECT_EQ(joined(problems), "");
+  EXPECT_THAT(not_named(to_json(config, kTasks), "eval/smollm2.yaml"), testing::IsEmpty());
 }
 
 }  // namespace
