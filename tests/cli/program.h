@@ -17,4 +17,8 @@ struct Ended {
 /// process runs first, such as "ulimit -f 8;".
 Ended run_varve(const std::string& arguments, const std::string& before = "");
 
+/// The same on so many processes of mpirun, which `launch` starts but for their number ("mpiexec
+/// --oversubscribe -n"). What all of them print is in one text. They have four minutes.
+Ended run_varve_on(int ranks, const std::string& launch, const std::string& arguments);
+
 }  // namespace varve

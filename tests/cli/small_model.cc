@@ -1,5 +1,7 @@
 #include "tests/cli/small_model.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -16,10 +18,10 @@ constexpr std::size_t kVocab = 257;  // the bytes, and one that ends an answer
 
 class SmallModel {
  public:
-  explicit SmallModel(const std::set<std::string>& without) : without_(without) {
+  SmallModel(const std::set<std::string>& without, std::uint32_t layers) : without_(without) {
     key("general.architecture", "llama");
     key("general.name", "small");
-    key("llama.block_count", 2U);
+    key("llama.block_count", layers);
     key("llama.context_length", static_cast<std::uint32_t>(kSmallContext));
     key("llama.embedding_length", static_cast<std::uint32_t>(kHidden));
     key("llama.feed_forward_length", static_cast<std::uint32_t>(kIntermediate));
@@ -29,7 +31,7 @@ class SmallModel {
     add_tokenizer();
     tensor("token_embd.weight", {kVocab, kHidden});
     tensor("output_norm.weight", {kHidden});
-    for (const char* prefix : {"blk.0.", "blk.1."}) add_layer(prefix);
+    for (std::uint32_t i = 0; i < layers; ++i) add_layer(fmt::format("blk.{}.", i));
   }
   GgufWriter take() { return std::move(w_); }
 
@@ -77,8 +79,8 @@ class SmallModel {
 
 }  // namespace
 
-GgufWriter small_model(const std::set<std::string>& without) {
-  return SmallModel(without).take();
+GgufWriter small_model(const std::set<std::string>& without, std::uint32_t layers) {
+  return SmallModel(without, layers).take();
 }
 
 }  // namespace varve
