@@ -50,7 +50,7 @@ struct EvalReport {
   std::uint64_t samples = 0;  // that each cell is to have
   std::vector<RankMemory> measured;
   std::vector<LayerReceipt> receipts;  // of all samples of this run together
-  std::vector<CellReport> cells;  // those that have any
+  std::vector<CellReport> cells;       // those that have any
 };
 
 /// By cells_of, without the cells that have no sample yet.
