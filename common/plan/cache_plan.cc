@@ -74,13 +74,19 @@ void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::s
   // A stream is read for its policy alone.
   if (room.shared_positions) layer.needs = layer.needs | job.observed;
   layer.document = room_bytes(model, room, job.kv_dtype);
+  std::size_t caches = 1;  // of the document
+  if (reads_locally(policy, budget, job.prefix_rows)) {
+    caches = job.probes.size();
+    const RowRoom own{own_kept_rows(policy, budget), false};
+    layer.document += caches * room_bytes(model, own, job.kv_dtype);
+  }
   layer.observed = observed_bytes(model, layer.needs, room.rows);
   const std::size_t heads = model.kv_heads;
   const KeptBytes bytes = is_known_before(policy)
                               ? kept_bytes(policy, model, budget, job.kv_dtype)
                               : most_kept_bytes(policy, model, heads, heads * budget, job.kv_dtype);
-  layer.kept = timing_ == Timing::kNever ? layer.document : bytes.held;
-  layer.making = bytes.making;
+  layer.kept = timing_ == Timing::kNever ? layer.document : caches * bytes.held;
+  layer.making = (caches - 1) * bytes.held + bytes.making;
   if (timing_ == Timing::kPerQuestion && !answer_needs(policy).any()) {
     layer.copied = layer.observed;
   }
@@ -129,6 +135,7 @@ std::size_t CachePlan::slots_of(const JobShape& job) const {
   if (policy.positions == Positions::kOriginal) return 0;
   const RowRoom document = document_room(policy, budget_, job.prefix_rows);
   std::size_t slots = document.shared_positions ? 0 : document.rows;
+  if (reads_locally(policy, budget_, job.prefix_rows)) slots += own_kept_rows(policy, budget_);
   const std::size_t before = policy.decode.name == "one_pool" ? 0 : budget_;
   for (const OwnRows& own : job.questions) {
     const std::size_t pool = pool_budget(policy, budget_, job.prefix_rows);

@@ -55,7 +55,8 @@ constexpr std::array kGuided = {
     choice("scope", kScopes, 0, "layers and heads that share one selection: none, a stage's, all"),
     ParamSpec{"lag", 1, 0, 8, true, {}, "compactions that a selection of scope global is late"},
     choice("encode", kEncodings, 0,
-           "what a chunk is read against: all that is kept, or the first and last rows alone"),
+           "what a chunk is read against: one cache for all questions; or its first and last rows "
+           "alone, while each question keeps a cache of its own"),
 };
 constexpr std::array kScorers = {
     ComponentSpec{"none", "no row is scored"},

@@ -48,6 +48,12 @@ void check_scorer(const PolicyConfig& p, List& list) {
            fmt::format("kernel must be odd, to have a middle; is {}", p.scorer.count("kernel"))});
     }
   }
+  if (is(p.scorer, "guided") && p.scorer.choice("encode") == "local" &&
+      p.scorer.choice("scope") == "global") {
+    list.push_back({"policy.scorer.guided",
+                    "encode local chooses for each question, which scope global does for all of "
+                    "them; take scope stage or head"});
+  }
   if (is(p.scorer, "guided") && !is(p.compaction, "per_chunk")) {
     list.push_back({"policy.compaction",
                     fmt::format("scorer guided looks while the document is read: it wants "
@@ -103,7 +109,10 @@ void check_allocation(const PolicyConfig& p, List& list) {
                                 "and the scorer is {}",
                                 p.scorer.name)});
   }
-  if (is(p.scorer, "guided") && p.scorer.choice("scope") != "head") {
+  if (is(p.scorer, "guided") && p.scorer.choice("encode") == "local") {
+    list.push_back({"policy.allocation",
+                    fmt::format("scorer guided with encode local wants uniform, not {}", name)});
+  } else if (is(p.scorer, "guided") && p.scorer.choice("scope") != "head") {
     list.push_back({"policy.allocation",
                     fmt::format("scorer guided with scope {} keeps the same rows in every layer: "
                                 "it wants uniform, not {}",

@@ -11,7 +11,18 @@ RowRoom document_room(const PolicyConfig& policy, std::size_t budget, std::size_
   std::size_t between = policy.compaction.count("rows");
   const bool late = policy.scorer.name == "guided" && policy.scorer.choice("scope") == "global";
   if (late) between *= 1 + policy.scorer.count("lag");
+  if (reads_locally(policy, budget, rows)) budget -= own_kept_rows(policy, budget);
   return {std::min(rows, budget + between), false};
+}
+
+bool reads_locally(const PolicyConfig& policy, std::size_t budget, std::size_t rows) {
+  return policy.scorer.name == "guided" && policy.scorer.choice("encode") == "local" &&
+         rows > budget;
+}
+
+std::size_t own_kept_rows(const PolicyConfig& policy, std::size_t budget) {
+  const Protected sides = protected_rows(policy, budget);
+  return budget - sides.first - sides.last;
 }
 
 std::size_t pool_budget(const PolicyConfig& policy, std::size_t budget, std::size_t document_rows) {

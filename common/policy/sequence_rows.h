@@ -16,6 +16,11 @@ struct RowRoom {
 /// Of the document's open segment: all `rows` rows, or the layer's budget and what comes between
 /// two compactions.
 RowRoom document_room(const PolicyConfig& policy, std::size_t budget, std::size_t rows);
+/// Whether the document is read against its first and last rows alone, while each question keeps
+/// rows of its own: guided with encode `local`, unless the budget holds the whole document.
+bool reads_locally(const PolicyConfig& policy, std::size_t budget, std::size_t rows);
+/// Of what a question keeps beside those rows, in that case.
+std::size_t own_kept_rows(const PolicyConfig& policy, std::size_t budget);
 
 /// Own rows of a question.
 struct OwnRows {

@@ -66,6 +66,8 @@ struct Step {
   std::uint32_t policy = 0;            // of the run's cache policies
   std::uint32_t capacity = 0;          // own rows that it will see, exact
   std::uint32_t prompt_rows = 0;       // the first of them, before it decodes
+  std::uint32_t questions = 0;         // of a document: that will fork it, each with its probe
+  std::uint32_t question = 0;          // of a fork: which of these it is
   SamplingParams sampling{};
 
   // kRows
@@ -74,8 +76,8 @@ struct Step {
 };
 template <class A>
 void visit(A& a, Step& s) {
-  a(s.id, s.kind, s.sequence, s.parent, s.policy, s.capacity, s.prompt_rows, s.sampling, s.rows,
-    s.tokens);
+  a(s.id, s.kind, s.sequence, s.parent, s.policy, s.capacity, s.prompt_rows, s.questions,
+    s.question, s.sampling, s.rows, s.tokens);
 }
 
 inline std::size_t row_count(const Step& step) {

@@ -161,6 +161,7 @@ void EvalSource::plan_base(std::size_t index) {
   if (times.period > 0) {
     open.capacity = static_cast<std::uint32_t>(unit_.document.size());
     open.prompt_rows = open.capacity;
+    open.questions = static_cast<std::uint32_t>(unit_.questions.size());
     plan(open, owner);
     plan_reading(*branch.base, branch.policy, owner);
   } else {
@@ -184,6 +185,7 @@ void EvalSource::plan_questions(std::size_t index) {
     VARVE_CHECK(branch.base || shared_, "policy {} without a document", branch.policy);
     open.parent = branch.base ? *branch.base : *shared_;
     open.policy = branch.policy;
+    open.question = static_cast<std::uint32_t>(i);
     open.capacity = static_cast<std::uint32_t>(rows_of(q));
     open.prompt_rows =
         q.scored.empty() ? static_cast<std::uint32_t>(q.tokens.size()) : open.capacity;

@@ -41,7 +41,9 @@ std::size_t reading_positions(const ModelConfig& model, const JobDemand& demand,
   if (!outlives_context(demand.policy)) return prefix;
   const std::size_t kept = budget_rows(demand.policy, prefix, model, demand.kv_dtype);
   const auto longest = std::max_element(demand.probes.begin(), demand.probes.end());
+  const bool local = reads_locally(demand.policy, kept, prefix);
   return document_room(demand.policy, kept, prefix).rows +
+         (local ? own_kept_rows(demand.policy, kept) : 0) +
          (longest == demand.probes.end() ? 0 : *longest);
 }
 

@@ -80,6 +80,7 @@ bool Batcher::open_prefix(Step& step) {
   step.policy = job_.policy;
   step.capacity = static_cast<std::uint32_t>(job_.prefix.size());
   step.prompt_rows = step.capacity;
+  step.questions = static_cast<std::uint32_t>(job_.probes.size());
   return true;
 }
 
@@ -181,6 +182,7 @@ bool Batcher::open_question(Step& step) {
   step.sequence = sequence_of(question);
   step.parent = job_.prefix.empty() ? kNoSequence : kPrefixSequence;
   step.policy = job_.policy;
+  step.question = static_cast<std::uint32_t>(question);
   step.capacity = questions_[question].capacity;
   step.prompt_rows = static_cast<std::uint32_t>(job_.questions[question].tokens.size());
   step.sampling = job_.questions[question].sampling;

@@ -31,11 +31,19 @@ class TrackedObserved {
   Ledger& ledger_;
 };
 
+/// What one question keeps of a document that is read locally.
+struct QuestionCache {
+  std::unique_ptr<Segment> kept;  // while it is read; behind the first rows, before the others
+  std::vector<float> probed;      // [Hkv, kept and own rows but the first]: what its probe paid
+  std::vector<std::shared_ptr<const Segment>> shared;  // once it is compacted: all that it sees
+};
+
 struct LayerCache {
   std::vector<std::shared_ptr<const Segment>> shared;  // sealed, oldest first
   std::shared_ptr<Segment> own;                        // open; null where there are no own rows
   std::shared_ptr<TrackedObserved> observed;           // null: no scorer asks for anything
-  std::vector<float> probed;  // [Hkv, own rows]: what the probes of the last step paid
+  std::vector<float> probed;             // [Hkv, own rows]: what the probes of the last step paid
+  std::vector<QuestionCache> questions;  // of a document that is read locally
 };
 
 }  // namespace varve

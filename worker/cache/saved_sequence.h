@@ -21,11 +21,12 @@ void visit(A& a, SavedSegment& s) {
 
 struct SavedLayer {
   SavedSegment own;
+  std::vector<SavedSegment> questions;  // what each keeps, of a document that is read locally
   std::vector<SavedObserved> observed;  // none or one
 };
 template <class A>
 void visit(A& a, SavedLayer& l) {
-  a(l.own, l.observed);
+  a(l.own, l.questions, l.observed);
 }
 
 /// Scores of all stages that no selection was made by yet.
@@ -40,13 +41,12 @@ void visit(A& a, SavedScores& s) {
 
 struct SavedSequence {
   std::uint64_t seen = 0;
-  std::uint64_t settled = 0;
   std::vector<SavedLayer> layers;      // of the stage
   std::vector<SavedScores> under_way;  // oldest first
 };
 template <class A>
 void visit(A& a, SavedSequence& s) {
-  a(s.seen, s.settled, s.layers, s.under_way);
+  a(s.seen, s.layers, s.under_way);
 }
 
 }  // namespace varve

@@ -32,20 +32,6 @@ std::size_t skipped_queries(const CachePolicy& own,
   return 0;
 }
 
-// Rows [begin, end) of each head of a segment whose heads hold equally many.
-SegmentView part_of(const SegmentView& segment, std::size_t begin, std::size_t end,
-                    std::vector<HeadRows>& heads) {
-  VARVE_CHECK(!segment.shared_positions, "a part of a segment whose heads share positions");
-  heads.assign(segment.heads.begin(), segment.heads.end());
-  for (HeadRows& head : heads) {
-    head.begin += static_cast<std::uint32_t>(begin);
-    head.rows = static_cast<std::uint32_t>(end - begin);
-  }
-  SegmentView view = segment;
-  view.heads = heads;
-  return view;
-}
-
 }  // namespace
 
 StageCache::StageCache(const ModelConfig& model, LayerRange layers, Options options, Ops& ops)
@@ -114,8 +100,8 @@ void StageCache::set_growth(Sequence& fresh, const Sequence* parent) const {
     if (!streams || !layers_lose_rows(fresh.capacity)) return;
     fresh.growth = Growth::kStream;
     if (policy.scorer.name != "guided") return;
-    fresh.local = policy.scorer.choice("encode") == "local";
-    set_together(fresh);
+    fresh.local = reads_locally(policy, fresh.budgets.front(), fresh.capacity);
+    if (!fresh.local) set_together(fresh);
     return;
   }
   if (policy.decode.name == "one_pool") {
@@ -157,6 +143,8 @@ StageCache::Sequence StageCache::make_sequence(const Step& step, const Sequence*
   fresh.document_rows = parent == nullptr ? step.capacity : parent->document_rows;
   fresh.capacity = step.capacity;
   fresh.prompt_rows = step.prompt_rows;
+  fresh.questions = step.questions;
+  fresh.question = step.question;
   fresh.layers.resize(layers_.count());
   set_budgets(fresh, parent);
   set_growth(fresh, parent);
@@ -172,7 +160,11 @@ void StageCache::open(const Step& step) {
   VARVE_CHECK(!sequences_.contains(step.sequence), "sequence {} is open already", step.sequence);
   Sequence* parent = step.parent == kNoSequence ? nullptr : &find(step.parent);
   Sequence fresh = make_sequence(step, parent);
-  for (std::size_t local = 0; local < layers_.count(); ++local) open_layer(fresh, local, parent);
+  for (std::size_t local = 0; local < layers_.count(); ++local) {
+    open_layer(fresh, local, parent);
+    const bool alone = parent != nullptr && !parent->layers[local].questions.empty();
+    if (alone) audit_kept(step.sequence, fresh, local);
+  }
   sequences_.emplace(step.sequence, std::move(fresh));
 }
 
@@ -193,7 +185,8 @@ void StageCache::open_layer(Sequence& fresh, std::size_t local, Sequence* parent
   LayerCache& cache = fresh.layers[local];
   if (parent != nullptr) {
     LayerCache& theirs = parent->layers[local];
-    cache.shared = theirs.shared;
+    cache.shared =
+        theirs.questions.empty() ? theirs.shared : theirs.questions.at(fresh.question).shared;
     if (theirs.own != nullptr) {
       theirs.own->seal();
       cache.shared.push_back(theirs.own);
@@ -205,6 +198,7 @@ void StageCache::open_layer(Sequence& fresh, std::size_t local, Sequence* parent
         SegmentShape::even(model_, room.rows, options_.dtype, room.shared_positions);
     cache.own = std::make_shared<Segment>(shape, model_.head_dim, ops_, ledger_);
   }
+  if (fresh.local) open_questions(fresh, local);
   cache.observed = open_observed(fresh, local, parent);
   if (parent != nullptr && fresh.growth == Growth::kStream) {
     std::vector<SegmentView> from;
@@ -262,7 +256,10 @@ void StageCache::begin(std::span<const SequenceRows> rows, std::span<std::int32_
   for (const SequenceRows& r : rows) {
     const Sequence& sequence = find(r.sequence);
     if (!r.probe) kept = r.count;
-    const std::size_t held_before = held(sequence) + (r.probe ? kept : 0);
+    std::size_t held_before = held(sequence) + (r.probe ? kept : 0);
+    if (r.probe && sequence.local) {
+      held_before += sequence.layers.front().questions.front().kept->rows(0);
+    }
     const std::size_t first = is_compact(*sequence.policy) ? held_before : r.begin;
     const auto out = rotations.subspan(at, r.count);
     std::iota(out.begin(), out.end(), static_cast<std::int32_t>(first));
@@ -297,7 +294,8 @@ std::span<const SegmentView> StageCache::views(const Sequence& sequence, std::si
 
 // One item per segment and run of neighbouring rows that see it: questions over one document come
 // as one item, so a backend may read the document's rows once for all of them. Shared segments
-// stand before own ones, which is each row's fold order. Those of attend_own are left out.
+// stand before own ones, which is each row's fold order. Own segments with plain keys are left out,
+// and probes that see more.
 void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> rows) {
   items_.clear();
   std::size_t deepest = 0;
@@ -321,7 +319,8 @@ void StageCache::collect_items(std::size_t local, std::span<const SequenceRows> 
       const LayerCache& cache = sequence.layers[local];
       if (depth < cache.shared.size()) {
         add(at, r.count, *cache.shared[depth]);
-      } else if (depth == cache.shared.size() && !sequence.plain_keys && !sequence.local) {
+      } else if (depth == cache.shared.size() && !sequence.plain_keys &&
+                 !(r.probe && sequence.local)) {
         add(at, r.count, *cache.own);
       }
       at += r.count;
@@ -353,8 +352,11 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
     std::size_t end = i + 1;
     std::size_t count = rows[i].count;
     for (; end < rows.size() && rows[end].probe; ++end) count += rows[end].count;
-    if (sequence.plain_keys || sequence.local) {
-      attend_own(sequence, local, at, rows[i].count, count - rows[i].count, positions, q, out);
+    if (sequence.plain_keys) {
+      // One after the other: they turn their keys in the same work memory.
+      const std::size_t seeing = sequence.local ? rows[i].count : count;
+      const AttendItem own{at, seeing, views(sequence, local).back()};
+      ops_.attend(q, positions, {&own, 1}, params, out);
     }
     observe(sequence, local,
             {{q.row(at), rows[i].count, q.cols, q.stride},
@@ -370,34 +372,16 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
                     {}});
     }
     if (end > i + 1) {
-      attend_probes(sequence, local, rows.subspan(i + 1, end - i - 1), at + rows[i].count,
-                    positions, q, out);
+      const std::span<const SequenceRows> probes = rows.subspan(i + 1, end - i - 1);
+      if (sequence.local) {
+        attend_question_probes(sequence, local, probes, at + rows[i].count, positions, q, out);
+      } else {
+        attend_probes(sequence, local, probes, at + rows[i].count, positions, q, out);
+      }
     }
     at += count;
     i = end - 1;
   }
-}
-
-// One sequence after the other where they turn their keys: they do it in the same work memory. Read
-// locally, rows see the first rows and the last ones, as they were when rows were last evicted, so
-// that they depend neither on what else is kept nor on the chunk. Probes see everything.
-void StageCache::attend_own(const Sequence& sequence, std::size_t local, std::size_t at,
-                            std::size_t count, std::size_t probe_rows,
-                            std::span<const std::int32_t> positions, ConstMatrix q, Partial out) {
-  const SegmentView own = views(sequence, local).back();
-  items_.clear();
-  std::vector<HeadRows> first_heads;
-  std::vector<HeadRows> last_heads;
-  const Keep keep = sequence.local ? keep_of(sequence, local) : Keep{};
-  const std::size_t last = sequence.settled - std::min(keep.last, sequence.settled);
-  if (sequence.local && last > keep.first) {
-    items_.push_back({at, count, part_of(own, 0, keep.first, first_heads)});
-    items_.push_back({at, count, part_of(own, last, own.most_rows(), last_heads)});
-    if (probe_rows > 0) items_.push_back({at + count, probe_rows, own});
-  } else {
-    items_.push_back({at, count + probe_rows, own});
-  }
-  ops_.attend(q, positions, items_, params_, out);
 }
 
 void StageCache::keep_probe(std::size_t probe, const SequenceRows& rows, std::size_t at,

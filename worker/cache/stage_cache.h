@@ -27,6 +27,7 @@
 #include "worker/cache/plain_keys.h"
 #include "worker/cache/score_exchange.h"
 #include "worker/cache/shared_selection.h"
+#include "worker/policy/guided.h"
 
 namespace varve {
 
@@ -92,13 +93,14 @@ class StageCache {
     bool is_document = true;
     bool plain_keys = false;        // own keys stand as before their rotation
     bool observes = false;          // its own queries; else it looks at its parent's
-    bool local = false;             // rows are read against the first and the last ones alone
+    bool local = false;             // each question keeps rows of its own (stage_questions.cc)
+    std::uint32_t questions = 0;    // that will fork it
+    std::uint32_t question = 0;     // which of its parent's it is
     std::size_t begin = 0;          // position of its first own row
     std::size_t document_rows = 0;  // as read: what budgets are a share of
     std::size_t capacity = 0;       // own rows that it will see
     std::size_t prompt_rows = 0;    // the first of them
     std::size_t seen = 0;           // own rows so far
-    std::size_t settled = 0;        // own rows of a head that the last eviction has left
     // [layers of the model], of a pool: the document's rows that it begins with.
     std::vector<std::uint32_t> inherited;
     std::vector<std::uint32_t> budgets;         // [layers of the model], of the document's rows
@@ -125,15 +127,25 @@ class StageCache {
   void append(Sequence& sequence, std::size_t local, const SequenceRows& rows, std::size_t at,
               std::span<const std::int32_t> positions, Matrix k, ConstMatrix v);
   void collect_items(std::size_t local, std::span<const SequenceRows> rows);
-  void attend_own(const Sequence& sequence, std::size_t local, std::size_t at, std::size_t count,
-                  std::size_t probe_rows, std::span<const std::int32_t> positions, ConstMatrix q,
-                  Partial out);
   std::span<const SegmentView> views(const Sequence& sequence, std::size_t local);
   void keep_probe(std::size_t probe, const SequenceRows& rows, std::size_t at,
                   std::span<const std::int32_t> positions, ConstMatrix k, ConstMatrix v);
   void attend_probes(Sequence& sequence, std::size_t local, std::span<const SequenceRows> rows,
                      std::size_t at, std::span<const std::int32_t> positions, ConstMatrix q,
                      Partial out);
+
+  void open_questions(Sequence& fresh, std::size_t local);
+  SegmentView turned(const Sequence& sequence, const SegmentView& rows, std::size_t slot);
+  void attend_question_probes(Sequence& sequence, std::size_t local,
+                              std::span<const SequenceRows> rows, std::size_t at,
+                              std::span<const std::int32_t> positions, ConstMatrix q, Partial out);
+  void evict_for_questions(Sequence& sequence);
+  KeptRows choose_for_question(const Sequence& sequence, std::size_t local,
+                               std::size_t question) const;
+  KeptRows choose_for_question(const Sequence& sequence, std::size_t question) const;
+  void keep_for_question(const Sequence& sequence, std::size_t local, const KeptRows& kept,
+                         QuestionCache& question);
+  void compact_for_questions(std::uint32_t id, Sequence& sequence, std::size_t local);
 
   bool is_due(const Sequence& sequence) const;
   void evict(Sequence& sequence);
@@ -151,8 +163,10 @@ class StageCache {
                        std::span<const SegmentView> region) const;
   Keep keep_of(const Sequence& sequence, std::size_t local) const;
 
-  std::uint64_t hash_positions(const LayerCache& cache, std::uint64_t hash) const;
-  void note_compaction(std::uint32_t id, const Sequence& sequence, std::size_t local);
+  using Shared = std::vector<std::shared_ptr<const Segment>>;
+  std::uint64_t hash_positions(const Shared& segments, std::uint64_t hash) const;
+  void note_compaction(const Sequence& sequence, std::size_t local, const Shared& kept,
+                       std::uint64_t id);
   void note_end(std::uint32_t id, const Sequence& sequence);
   void audit_answer(std::uint32_t id, const Sequence& sequence, std::size_t local,
                     const ObservedRows& row);

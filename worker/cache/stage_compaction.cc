@@ -51,7 +51,9 @@ void StageCache::end_step() {
 }
 
 void StageCache::evict(Sequence& sequence) {
-  if (sequence.together != nullptr) {
+  if (sequence.local) {
+    evict_for_questions(sequence);
+  } else if (sequence.together != nullptr) {
     VARVE_CHECK(sequence.probed, "no probe came with the rows before a compaction");
     keep_together(sequence, sequence.together->next(probed_sums(sequence)));
   } else {
@@ -63,7 +65,6 @@ void StageCache::evict(Sequence& sequence) {
       }
     }
   }
-  sequence.settled = sequence.layers.front().own->rows(0);
 }
 
 // Of this stage's layers and heads.
@@ -162,8 +163,13 @@ void StageCache::compact(std::uint32_t id, std::span<const float> statistics) {
     if (sequence.probed) sums = probed_sums(sequence);
     keep_together(sequence, sequence.together->last(sequence.layers.front().own->rows(0), sums));
   }
+  if (sequence.local) evict_for_questions(sequence);
   for (std::size_t local = 0; local < layers_.count(); ++local) {
-    compact_layer(id, sequence, local);
+    if (sequence.local) {
+      compact_for_questions(id, sequence, local);
+    } else {
+      compact_layer(id, sequence, local);
+    }
   }
 }
 
@@ -227,7 +233,8 @@ void StageCache::compact_layer(std::uint32_t id, Sequence& sequence, std::size_t
   // A question that evicts rows of its answer still looks at its queries.
   const bool asks = policy.config.compaction.name == "after_question";
   if (!asks || !answer_needs(policy.config).any()) keep_observed(sequence, local, kept);
-  note_compaction(id, sequence, local);
+  note_compaction(sequence, local, cache.shared, id);
+  audit_kept(id, sequence, local);
 }
 
 // Questions whose streams go on evicting begin with what was observed of the rows that are left.
@@ -246,10 +253,10 @@ void StageCache::keep_observed(Sequence& sequence, std::size_t local, const Kept
 }
 
 // FNV-1a over the positions of one head after the other.
-std::uint64_t StageCache::hash_positions(const LayerCache& cache, std::uint64_t hash) const {
+std::uint64_t StageCache::hash_positions(const Shared& segments, std::uint64_t hash) const {
   std::vector<std::int32_t> positions;
   for (std::size_t head = 0; head < model_.kv_heads; ++head) {
-    for (const auto& segment : cache.shared) {
+    for (const auto& segment : segments) {
       const std::span<const std::int32_t> held = segment->view().positions_of(head);
       positions.resize(held.size());
       ops_.download(positions.data(), held.data(), held.size_bytes());
@@ -261,8 +268,8 @@ std::uint64_t StageCache::hash_positions(const LayerCache& cache, std::uint64_t 
   return hash;
 }
 
-void StageCache::note_compaction(std::uint32_t id, const Sequence& sequence, std::size_t local) {
-  const LayerCache& cache = sequence.layers[local];
+void StageCache::note_compaction(const Sequence& sequence, std::size_t local, const Shared& kept,
+                                 std::uint64_t id) {
   const auto layer = static_cast<std::uint32_t>(model_layer(local));
   LayerReceipt& receipt = receipts_[{layer, false}];
   receipt.layer = layer;
@@ -271,13 +278,12 @@ void StageCache::note_compaction(std::uint32_t id, const Sequence& sequence, std
   receipt.rows_seen += sequence.document_rows * model_.kv_heads;
   receipt.bytes_before += segment_bytes(
       SegmentShape::even(model_, sequence.document_rows, options_.dtype), model_.head_dim);
-  for (const auto& segment : cache.shared) {
+  for (const auto& segment : kept) {
     receipt.rows_kept += segment->rows();
     receipt.bytes_after += segment->bytes();
   }
   // A sum, since sequences may come in any order.
-  receipt.kept_hash += hash_positions(cache, 0xcbf29ce484222325ULL ^ id);
-  audit_kept(id, sequence, local);
+  receipt.kept_hash += hash_positions(kept, 0xcbf29ce484222325ULL ^ id);
 }
 
 // A question that ends: what its stream or pool has left of the rows that it saw.

@@ -10,10 +10,12 @@ std::vector<std::byte> StageCache::save(std::uint32_t id) {
   VARVE_CHECK(sequence.is_document, "sequence {} is no document", id);
   SavedSequence saved;
   saved.seen = sequence.seen;
-  saved.settled = sequence.settled;
   for (const LayerCache& cache : sequence.layers) {
     SavedLayer& layer = saved.layers.emplace_back();
     layer.own = cache.own->save();
+    for (const QuestionCache& question : cache.questions) {
+      layer.questions.push_back(question.kept->save());
+    }
     if (cache.observed) layer.observed.push_back(cache.observed->get().save());
   }
   if (sequence.together) saved.under_way = sequence.together->save();
@@ -28,11 +30,15 @@ void StageCache::load(std::uint32_t id, std::span<const std::byte> bytes) {
   VARVE_CHECK(saved.layers.size() == sequence.layers.size(), "{} layers were saved, {} are here",
               saved.layers.size(), sequence.layers.size());
   sequence.seen = saved.seen;
-  sequence.settled = saved.settled;
   for (std::size_t local = 0; local < layers_.count(); ++local) {
     LayerCache& cache = sequence.layers[local];
     const SavedLayer& layer = saved.layers[local];
     cache.own->load(layer.own);
+    VARVE_CHECK(layer.questions.size() == cache.questions.size(), "{} questions were saved, not {}",
+                layer.questions.size(), cache.questions.size());
+    for (std::size_t i = 0; i < cache.questions.size(); ++i) {
+      cache.questions[i].kept->load(layer.questions[i]);
+    }
     VARVE_CHECK(layer.observed.empty() == (cache.observed == nullptr), "layer {}: observed or not",
                 model_layer(local));
     if (cache.observed) cache.observed->get().load(layer.observed.front());

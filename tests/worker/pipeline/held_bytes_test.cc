@@ -82,6 +82,8 @@ TEST_F(HeldBytesTest, EveryRankAreWhatWasPlannedWithOneSelectionForAStage) {
   policy.keep_last = {Budget::Kind::kTokens, 8};
   policy.scorer.set("scope", 1);
   expect_planned(small_job(policy, folder_.path()));
+  policy.scorer.set("encode", 1);
+  expect_planned(small_job(policy, folder_.path()));
 }
 
 std::string name_of(const testing::TestParamInfo<PolicyCase>& info) {

@@ -74,6 +74,13 @@ BatchQuestion question(const PipelineCase& c, std::size_t q) {
           .sampling = sampling};
 }
 
+std::vector<std::size_t> probe_lengths(const PipelineCase& c) {
+  if (c.probes.empty() || c.policy.scorer.choice("encode") != "local") return c.probes;
+  std::vector<std::size_t> lengths;
+  for (const std::size_t q : c.questions) lengths.push_back(c.probes[q % c.probes.size()]);
+  return lengths;
+}
+
 }  // namespace
 
 std::vector<std::int32_t> prefix_of(const PipelineCase& c) {
@@ -91,7 +98,7 @@ BatchJob make_job(const PipelineCase& c, int ranks) {
   job.save_every = c.save_every;
   job.saved_rows = c.saved_rows;
   for (const std::size_t q : c.questions) job.questions.push_back(question(c, q));
-  for (const std::size_t length : c.probes) {
+  for (const std::size_t length : probe_lengths(c)) {
     job.probes.push_back(random_tokens(length, static_cast<unsigned>(200 + length), c.vocab));
   }
   return job;
@@ -109,7 +116,7 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
                 .policies = {c.policy},
                 .plain_slots = c.policy.positions == Positions::kCompact ? c.plain_slots : 0U,
                 .step_deadline_ms = 60'000};
-  for (const std::size_t length : c.probes) {
+  for (const std::size_t length : probe_lengths(c)) {
     orders.probe_rows.push_back(static_cast<std::uint32_t>(length));
     orders.rows += length;
   }
@@ -130,7 +137,9 @@ JobShape shape_of(const PipelineCase& c) {
   for (const std::size_t q : c.questions) {
     shape.questions.push_back({question_tokens(q), c.answer_tokens - 1});
   }
-  shape.probes.assign(c.probes.begin(), c.probes.end());
+  for (const std::size_t length : probe_lengths(c)) {
+    shape.probes.push_back(static_cast<std::uint32_t>(length));
+  }
   return shape;
 }
 

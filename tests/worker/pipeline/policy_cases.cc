@@ -96,9 +96,12 @@ void add_guided(Budget budget, std::vector<PolicyCase>& all) {
     guided.scorer.set("lag", 2);
     guided.scorer.set("tokens", 1);
     all.push_back({name + "_original_lag2_sum", guided});
+    if (scope != 0) continue;
     guided.scorer.set("encode", 1);
-    all.push_back({name + "_original_local", guided});
+    all.push_back({name + "_original_local_sum", guided});
+    guided.scorer.set("tokens", 0);
     all.push_back({name + "_local", compact(guided)});
+    all.push_back({name + "_local_int4", with(compact(guided), {few_bits("int4", 16)})});
   }
   PolicyConfig stored = small_preset("guided", budget);
   stored.keep_last = {Budget::Kind::kTokens, 8};

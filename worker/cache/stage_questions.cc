@@ -1,0 +1,212 @@
+// The part of StageCache for documents that are read locally. A layer then holds
+//   own    the first rows, and the last ones with those that have come since the last eviction:
+//          all that the document's rows see, so that they depend on no question
+//   kept   of each question, standing between those: what its probe has chosen of the rows that
+//          went out of `own`, and sees besides
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "common/error.h"
+#include "worker/cache/stage_cache.h"
+
+namespace varve {
+namespace {
+
+// Rows [begin, end) of each head of a segment whose heads hold equally many.
+SegmentView part_of(const SegmentView& segment, std::size_t begin, std::size_t end,
+                    std::vector<HeadRows>& heads) {
+  VARVE_CHECK(!segment.shared_positions, "a part of a segment whose heads share positions");
+  heads.assign(segment.heads.begin(), segment.heads.end());
+  for (HeadRows& head : heads) {
+    head.begin += static_cast<std::uint32_t>(begin);
+    head.rows = static_cast<std::uint32_t>(end - begin);
+  }
+  SegmentView view = segment;
+  view.heads = heads;
+  return view;
+}
+
+// All rows of every head but those of [begin, end).
+KeptRows all_but(std::size_t rows, std::size_t begin, std::size_t end, std::size_t heads) {
+  std::vector<std::uint32_t> kept(rows - (end - begin));
+  std::iota(kept.begin(), kept.end(), 0U);
+  for (std::size_t i = begin; i < kept.size(); ++i) {
+    kept[i] += static_cast<std::uint32_t>(end - begin);
+  }
+  return {std::vector(heads, kept)};
+}
+
+// The best of the first `candidates` columns of pooled `scores` [heads, cols].
+KeptRows best_of(std::vector<float> scores, std::size_t heads, std::size_t candidates,
+                 std::size_t budget, std::size_t kernel) {
+  const std::size_t cols = scores.size() / heads;
+  for (std::size_t h = 0; h < heads; ++h) pool_max({scores.data() + h * cols, cols}, kernel);
+  return select_rows(make_component("uniform"), {scores.data(), heads, candidates, cols},
+                     {std::min(budget, candidates), 0, 0});
+}
+
+}  // namespace
+
+void StageCache::open_questions(Sequence& fresh, std::size_t local) {
+  const Keep keep = keep_of(fresh, local);
+  const std::size_t rows = keep.budget - keep.first - keep.last;
+  for (std::uint32_t i = 0; i < fresh.questions; ++i) {
+    QuestionCache& question = fresh.layers[local].questions.emplace_back();
+    question.kept = std::make_unique<Segment>(
+        SegmentShape::even(model_, rows, options_.dtype, false), model_.head_dim, ops_, ledger_);
+  }
+}
+
+// Valid until the next call.
+SegmentView StageCache::turned(const Sequence& sequence, const SegmentView& rows,
+                               std::size_t slot) {
+  return sequence.plain_keys ? plain_->turn(rows, slot) : rows;
+}
+
+// The first rows, what the question has kept, the others, itself: always folded in this order.
+void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
+                                        std::span<const SequenceRows> rows, std::size_t at,
+                                        std::span<const std::int32_t> positions, ConstMatrix q,
+                                        Partial out) {
+  LayerCache& cache = sequence.layers[local];
+  VARVE_CHECK(rows.size() == cache.questions.size(), "{} probes for {} questions", rows.size(),
+              cache.questions.size());
+  const SegmentView own = cache.own->view();
+  const std::size_t held = own.most_rows();
+  const std::size_t first = std::min(keep_of(sequence, local).first, held);
+  const std::size_t kept = cache.questions.front().kept->rows(0);
+  std::size_t all = 0;
+  for (const SequenceRows& r : rows) all += r.count;
+  const auto see = [&](std::size_t begin, std::size_t count, const SegmentView& segment) {
+    const AttendItem item{begin, count, segment};
+    if (segment.most_rows() > 0) ops_.attend(q, positions, {&item, 1}, params_, out);
+  };
+  const auto each = [&](const auto& act) {
+    std::size_t begin = at;
+    for (std::size_t i = 0; i < rows.size(); begin += rows[i++].count) act(i, begin);
+  };
+  std::vector<HeadRows> first_heads;
+  std::vector<HeadRows> rest_heads;
+  see(at, all, turned(sequence, part_of(own, 0, first, first_heads), 0));
+  each([&](std::size_t i, std::size_t begin) {
+    see(begin, rows[i].count, turned(sequence, cache.questions[i].kept->view(), first));
+  });
+  const SegmentView rest = turned(sequence, part_of(own, first, held, rest_heads), first + kept);
+  see(at, all, rest);
+  each([&](std::size_t i, std::size_t begin) { see(begin, rows[i].count, probes_[i]->view()); });
+
+  const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
+  const std::size_t cols = kept + held - first;
+  const auto probe_of = [&](std::size_t i, std::size_t begin) {
+    return ProbeRows{{q.row(begin), rows[i].count, q.cols, q.stride},
+                     out.lse.slice(begin, rows[i].count),
+                     positions.subspan(begin, rows[i].count)};
+  };
+  each([&](std::size_t i, std::size_t begin) {
+    std::vector<float>& probed = cache.questions[i].probed;
+    probed.assign(model_.kv_heads * cols, 0.0F);
+    add_probe(ops_, params_, probe_of(i, begin), rest, sum,
+              {probed.data() + kept, model_.kv_heads, held - first, cols});
+  });
+  if (kept > 0) {
+    each([&](std::size_t i, std::size_t begin) {
+      QuestionCache& question = cache.questions[i];
+      add_probe(ops_, params_, probe_of(i, begin), turned(sequence, question.kept->view(), first),
+                sum, {question.probed.data(), model_.kv_heads, kept, cols});
+    });
+  }
+  sequence.probed = true;
+}
+
+// Each head of a layer for itself.
+KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t local,
+                                         std::size_t question) const {
+  const Keep keep = keep_of(sequence, local);
+  const std::vector<float>& probed = sequence.layers[local].questions[question].probed;
+  return best_of(probed, model_.kv_heads, probed.size() / model_.kv_heads - keep.last,
+                 keep.budget - keep.first - keep.last,
+                 sequence.policy->config.scorer.count("kernel"));
+}
+
+// One choice for all heads and layers of the stage.
+KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t question) const {
+  const Keep keep = keep_of(sequence, 0);
+  const std::size_t cols =
+      sequence.layers.front().questions[question].probed.size() / model_.kv_heads;
+  std::vector<std::int64_t> sums(cols);
+  for (const LayerCache& cache : sequence.layers) {
+    const std::vector<float>& probed = cache.questions[question].probed;
+    for (std::size_t i = 0; i < probed.size(); ++i) sums[i % cols] += to_fixed(probed[i]);
+  }
+  std::vector<float> scores(cols);
+  std::transform(sums.begin(), sums.end(), scores.begin(), from_fixed);
+  const KeptRows best =
+      best_of(std::move(scores), 1, cols - keep.last, keep.budget - keep.first - keep.last,
+              sequence.policy->config.scorer.count("kernel"));
+  return {std::vector(model_.kv_heads, best.heads.front())};
+}
+
+// `kept` counts what the question holds, then the document's own rows behind the first ones.
+void StageCache::keep_for_question(const Sequence& sequence, std::size_t local,
+                                   const KeptRows& kept, QuestionCache& question) {
+  const SegmentView own = sequence.layers[local].own->view();
+  const auto held = static_cast<std::uint32_t>(question.kept->rows(0));
+  const auto first = static_cast<std::uint32_t>(keep_of(sequence, local).first);
+  KeptRows stay{std::vector<std::vector<std::uint32_t>>(model_.kv_heads)};
+  KeptRows come = stay;
+  for (std::size_t h = 0; h < model_.kv_heads; ++h) {
+    for (const std::uint32_t row : kept.heads[h]) {
+      if (row < held) {
+        stay.heads[h].push_back(row);
+      } else {
+        come.heads[h].push_back(row - held + first);
+      }
+    }
+  }
+  question.kept->keep(stay);
+  for (std::size_t h = 0; h < model_.kv_heads; ++h) {
+    question.kept->gather(own, h, come.heads[h]);
+  }
+}
+
+void StageCache::evict_for_questions(Sequence& sequence) {
+  const Keep keep = keep_of(sequence, 0);
+  const std::size_t held = sequence.layers.front().own->rows(0);
+  if (held <= keep.first + keep.last) return;
+  VARVE_CHECK(sequence.probed, "no probe came with the rows before a compaction");
+  const bool one_choice = sequence.policy->config.scorer.choice("scope") == "stage";
+  for (std::size_t i = 0; i < sequence.questions; ++i) {
+    KeptRows kept;
+    if (one_choice) kept = choose_for_question(sequence, i);
+    for (std::size_t local = 0; local < layers_.count(); ++local) {
+      if (!one_choice) kept = choose_for_question(sequence, local, i);
+      keep_for_question(sequence, local, kept, sequence.layers[local].questions[i]);
+    }
+  }
+  const KeptRows sides = all_but(held, keep.first, held - keep.last, model_.kv_heads);
+  for (LayerCache& cache : sequence.layers) cache.own->keep(sides);
+  sequence.probed = false;
+}
+
+void StageCache::compact_for_questions(std::uint32_t id, Sequence& sequence, std::size_t local) {
+  LayerCache& cache = sequence.layers[local];
+  const SegmentView own = cache.own->view();
+  const std::size_t held = own.most_rows();
+  const std::size_t first = std::min(keep_of(sequence, local).first, held);
+  std::vector<HeadRows> first_heads;
+  std::vector<HeadRows> last_heads;
+  const SegmentView begin = part_of(own, 0, first, first_heads);
+  const SegmentView end = part_of(own, first, held, last_heads);
+  for (std::size_t i = 0; i < cache.questions.size(); ++i) {
+    QuestionCache& question = cache.questions[i];
+    const std::array<SegmentView, 3> rows = {begin, question.kept->view(), end};
+    question.shared =
+        compactor_.copy(rows, all_rows(rows), sequence.policy->config, turn_of(sequence));
+    note_compaction(sequence, local, question.shared, (std::uint64_t{i} + 1) << 32U | id);
+  }
+  cache.own.reset();
+  for (QuestionCache& question : cache.questions) question.kept.reset();
+}
+
+}  // namespace varve
