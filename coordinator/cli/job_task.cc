@@ -31,6 +31,14 @@ std::string fingerprint_of(const PreparedJob& job, const Plan& plan) {
   return sha256_hex(std::as_bytes(std::span(all)));
 }
 
+AuditOrders audit_of(const PreparedJob& prepared) {
+  const PolicyConfig& policy = prepared.job.policy;
+  const bool own_maps =
+      policy.compaction.name == "after_question" || policy.decode.name == "one_pool";
+  return audit_orders(prepared.model.config(), prepared.prefix.size(), prepared.questions.size(),
+                      own_maps);
+}
+
 class JobTask final : public Task {
  public:
   explicit JobTask(JobFiles files) : files_(std::move(files)) {}
@@ -46,7 +54,9 @@ class JobTask final : public Task {
     if (prepared_->job.checkpoint > 0) find_checkpoint();
     status_ = run.status;
     std::fputs(print_plan(plan_).c_str(), stderr);
-    return make_orders(prepared_->cluster, prepared_->job.model, plan_);
+    Orders orders = make_orders(prepared_->cluster, prepared_->job.model, plan_);
+    if (prepared_->job.audit) orders.audit = audit_ = audit_of(*prepared_);
+    return orders;
   }
 
   StepSource& begin() override {
@@ -60,6 +70,7 @@ class JobTask final : public Task {
 
   void finish(const std::vector<RankReport>& reports) override {
     conductor_->end_progress();
+    if (audit_) record_->write_audit(*prepared_, *conductor_, audit_, reports);
     record_->finish(*conductor_, reports);
     if (checkpoint_) checkpoint_->remove();
   }
@@ -79,6 +90,7 @@ class JobTask final : public Task {
   JobFiles files_;
   std::optional<PreparedJob> prepared_;
   Plan plan_;
+  AuditOrders audit_;
   OutputPaths paths_;
   std::function<std::vector<RankStatus>()> status_;
   std::optional<RunRecord> record_;

@@ -13,6 +13,7 @@ namespace {
 
 using varve::BenchLine;
 using varve::CommandLine;
+using varve::InspectLine;
 using Overrides = std::vector<std::string>;
 
 constexpr const char* kExamples =
@@ -21,7 +22,8 @@ constexpr const char* kExamples =
     "  varve run job.yaml\n"
     "  mpirun --bind-to none -np 4 varve run job.yaml\n"
     "  varve bench -m model.gguf -d 0,4096\n"
-    "  varve methods show snapkv\n\n";
+    "  varve methods show snapkv\n"
+    "  varve inspect out\n\n";
 constexpr const char* kAnswers =
     "The answers go to results.jsonl in the job's output.dir, what the run did to run.json there,\n"
     "a table to standard output, plan and progress to standard error.\n\n";
@@ -48,6 +50,13 @@ constexpr const char* kEval =
     "standard output, and with table.csv, eval.json and plot.svg to that folder.\n\n"
     "Example:\n"
     "  mpirun --bind-to none -np 2 varve eval configs/eval/smollm2.yaml\n\n";
+constexpr const char* kInspect =
+    "The page shows which rows of the document each layer kept, what each answer attended to, "
+    "with\n"
+    "its text, the passages that most layers lost, and memory over time. It asks nothing of any\n"
+    "network. The job must have asked for the numbers:\n"
+    "  varve run job.yaml --set output.audit=true\n"
+    "  varve inspect out\n\n";
 constexpr const char* kFooter =
     "configs/jobs/document_qa.yaml and configs/clusters/local.yaml name every setting.\n\n"
     "Exit codes: 0 done, 1 other failure, 2 command line, job or input file, 3 does not fit,\n"
@@ -147,6 +156,14 @@ void add_bench(CLI::App& app, BenchLine& line) {
   }
 }
 
+void add_inspect(CLI::App& app, InspectLine& line) {
+  app.add_option("run", line.run, "a run's output folder, or the run.json in it")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("-o,--output", line.page, "the page (default: audit.html beside run.json)")
+      ->type_name("FILE");
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app{"varve: long documents, many questions, layers sharded over ranks", "varve"};
   app.set_version_flag("--version", VARVE_VERSION);
@@ -176,6 +193,11 @@ int parse_and_run(int argc, char** argv) {
       "eval", "Measure what cache policies cost in quality, on documents made for it.");
   add_job(*eval, line);
   eval->footer(std::string(kEval) + kFooter);
+  InspectLine inspect_line;
+  CLI::App* inspect = app.add_subcommand(
+      "inspect", "Show what a run's cache kept and what its answers looked at, as a page.");
+  add_inspect(*inspect, inspect_line);
+  inspect->footer(std::string(kInspect) + kFooter);
   std::string method;
   CLI::App* methods =
       app.add_subcommand("methods", "List the cache policies and what they are made of.");
@@ -196,6 +218,7 @@ int parse_and_run(int argc, char** argv) {
   if (plan->parsed()) return varve::plan_command(line);
   if (eval->parsed()) return varve::eval_command(line);
   if (bench->parsed()) return varve::bench_command(bench_line);
+  if (inspect->parsed()) return varve::inspect_command(inspect_line);
   if (methods->parsed()) return varve::methods_command(method);
   return varve::validate_command(line);
 }

@@ -10,6 +10,8 @@
 #include "common/io/sha256.h"
 #include "common/model/model_files.h"
 #include "common/policy/policy_config.h"
+#include "coordinator/inspect/audit_file.h"
+#include "coordinator/jobs/atomic_file.h"
 #include "coordinator/jobs/receipts.h"
 
 namespace varve {
@@ -59,6 +61,18 @@ RunRecord::RunRecord(const PreparedJob& job, const Plan& plan, const OutputPaths
 void RunRecord::loaded() {
   report_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
+
+void RunRecord::write_audit(const PreparedJob& job, const Conductor& conductor,
+                            const AuditOrders& orders, const std::vector<RankReport>& ranks) {
+  const AuditInputs inputs{.model = job.model.config(),
+                           .tokenizer = job.tokenizer,
+                           .prefix = job.prefix,
+                           .document_begin = job.prefix.size() - job.document_tokens,
+                           .grid = orders,
+                           .results = conductor.results()};
+  write_file_atomically(paths_.audit, to_json(make_audit_record(inputs, ranks)));
+  report_.audit = paths_.audit.filename().string();
 }
 
 void RunRecord::finish(const Conductor& conductor, const std::vector<RankReport>& ranks) {

@@ -20,6 +20,9 @@ class RunRecord {
 
   /// Every rank has its layers.
   void loaded();
+  /// Writes what an audited run has seen into audit.json.
+  void write_audit(const PreparedJob& job, const Conductor& conductor, const AuditOrders& orders,
+                   const std::vector<RankReport>& ranks);
   /// Writes run.json, then the tables for people on standard output.
   void finish(const Conductor& conductor, const std::vector<RankReport>& ranks);
 

@@ -53,14 +53,18 @@ void check_file(const fs::path& file, bool overwrite) {
 }  // namespace
 
 OutputPaths output_paths(const fs::path& dir) {
-  return {dir, dir / "results.jsonl", dir / "run.json", dir / "verdict.json",
-          dir / "checkpoint.bin"};
+  return {dir,
+          dir / "results.jsonl",
+          dir / "run.json",
+          dir / "verdict.json",
+          dir / "checkpoint.bin",
+          dir / "audit.json"};
 }
 
 OutputPaths prepare_output_dir(const fs::path& dir, bool overwrite) {
   make_folder(dir);
   const OutputPaths paths = output_paths(dir);
-  for (const fs::path& file : {paths.results, paths.run, paths.verdict}) {
+  for (const fs::path& file : {paths.results, paths.run, paths.verdict, paths.audit}) {
     check_file(file, overwrite);
   }
   try_to_write(dir);

@@ -11,6 +11,7 @@ struct OutputPaths {
   std::filesystem::path run;         // run.json
   std::filesystem::path verdict;     // verdict.json
   std::filesystem::path checkpoint;  // checkpoint.bin
+  std::filesystem::path audit;       // audit.json
 };
 OutputPaths output_paths(const std::filesystem::path& dir);
 

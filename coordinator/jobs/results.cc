@@ -51,6 +51,7 @@ ResultsWriter::ResultsWriter(const OutputPaths& paths) : path_(paths.results) {
   std::error_code ignored;
   std::filesystem::remove(paths.run, ignored);
   std::filesystem::remove(paths.verdict, ignored);
+  std::filesystem::remove(paths.audit, ignored);
 }
 
 void ResultsWriter::write(const QuestionResult& result) {

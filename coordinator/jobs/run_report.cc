@@ -144,6 +144,7 @@ std::string to_json(const RunReport& r) {
                       {"hash", fmt::format("{:016x}", r.policy_hash)},
                       {"receipts", receipts_json(receipts_of(r.ranks))}};
   }
+  if (!r.audit.empty()) json["audit"] = r.audit;
   json["sent"] = sent_json(traffic_of_all(r.ranks));
   json["plan"] = embedded(r.plan_json);
   json["job"] = embedded(r.job_json);

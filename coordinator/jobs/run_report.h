@@ -33,6 +33,7 @@ struct RunReport {
   double planned_fill = 0;         // share of the prefill that the plan expects a rank to work
   std::string policy;              // all that is set of it; empty: full
   std::uint64_t policy_hash = 0;   // of that and of the version of its rules
+  std::string audit;               // name of the file beside; empty: the job did not ask
   std::vector<Footprint> planned;  // by rank
   std::vector<RankReport> ranks;   // by rank
 };

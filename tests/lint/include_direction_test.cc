@@ -48,11 +48,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"coordinator/eval",
      {"common", "common/io", "common/model", "common/text", "common/plan", "common/policy",
       "common/wire", "coordinator/bench", "coordinator/jobs", "coordinator/schedule"}},
+    {"coordinator/inspect",
+     {"common", "common/io", "common/model", "common/text", "common/plan", "coordinator/jobs"}},
     {"coordinator/cli",
-     {"common", "common/io", "common/wire", "common/model", "common/config", "common/text",
-      "common/plan", "common/policy", "kernels", "worker/comm", "worker/model", "worker/service",
-      "worker/pipeline", "coordinator/fleet", "coordinator/plan", "coordinator/schedule",
-      "coordinator/jobs", "coordinator/bench", "coordinator/eval"}},
+     {"common",           "common/io",         "common/wire",      "common/model",
+      "common/config",    "common/text",       "common/plan",      "common/policy",
+      "kernels",          "worker/comm",       "worker/model",     "worker/service",
+      "worker/pipeline",  "coordinator/fleet", "coordinator/plan", "coordinator/schedule",
+      "coordinator/jobs", "coordinator/bench", "coordinator/eval", "coordinator/inspect"}},
 };
 
 struct Line {

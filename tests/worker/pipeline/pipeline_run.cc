@@ -115,6 +115,7 @@ Orders make_orders(const PipelineCase& c, std::size_t ranks) {
                 .kv_dtype = c.kv_dtype,
                 .policies = {c.policy},
                 .plain_slots = c.policy.positions == Positions::kCompact ? c.plain_slots : 0U,
+                .audit = c.audit,
                 .step_deadline_ms = 60'000};
   for (const std::size_t length : probe_lengths(c)) {
     orders.probe_rows.push_back(static_cast<std::uint32_t>(length));
@@ -169,6 +170,7 @@ Outcome run_pipeline(const PipelineCase& c, Communicator& comm) {
   worker.run(comm.rank() == 0 ? &source : nullptr, std::move(hooks));
   for (const LayerReceipt& r : worker.receipts()) outcome.receipts[{r.layer, r.document}] = r;
   held.peak = worker.bytes().kv;
+  outcome.audits[comm.rank()] = worker.audit();
   return outcome;
 }
 
@@ -183,6 +185,7 @@ Outcome run_on_threads(const PipelineCase& c, int ranks) {
     whole.receipts.merge(mine.receipts);
     whole.saves.merge(mine.saves);
     whole.held.merge(mine.held);
+    whole.audits.merge(mine.audits);
     if (!mine.steps.empty()) whole.steps = std::move(mine.steps);
   };
   spawn(ranks, rank, {.threads = c.transport});

@@ -38,6 +38,7 @@ struct PipelineCase {
   std::uint32_t save_every = 0;       // rows of the prefix
   std::uint32_t saved_rows = 0;       // that `saved`, by rank, holds
   std::vector<std::vector<std::byte>> saved{};
+  AuditOrders audit{};
   ThreadOptions transport{.check_sent_bytes = true};
 };
 
@@ -53,6 +54,7 @@ struct Outcome {
   std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> logits;
   std::map<std::pair<std::uint32_t, bool>, LayerReceipt> receipts;  // by layer and `document`
   std::map<int, HeldBytes> held;                                    // by rank
+  std::map<int, AuditReport> audits;                                // by rank
   std::vector<StepKind> steps;                                      // rank 0
   /// Rank 0: what was saved, by rows of the prefix.
   std::map<std::size_t, std::vector<std::vector<std::byte>>> saves;
