@@ -15,20 +15,31 @@ struct MachineRates {
   double bytes_per_second = 20e9;
 };
 
+/// Of one layer: what attention sees depends on what its cache keeps.
+struct LayerWork {
+  // (query, key) pairs that attention visits, per head. Pairs whose weights are computed once more,
+  // for a cache policy's scores, count half as much again.
+  double prefill_pairs = 0;
+  double decode_pairs = 0;
+  double decode_kv_bytes = 0;  // of cached rows, read from memory while decoding
+  bool operator==(const LayerWork&) const = default;
+};
+
 /// How much there is to do, as counts.
 struct JobWork {
-  double prefill_rows = 0;  // prefix and questions
+  double prefill_rows = 0;  // prefix, probes and questions
   double decode_rows = 0;   // answer tokens that are fed back
   double sampled_rows = 0;  // answer tokens
   double prefill_steps = 0;
   double decode_steps = 0;
-  double prefill_pairs = 0;  // (query, key) pairs that attention visits, per layer and head
-  double decode_pairs = 0;
-  double decode_kv_rows = 0;  // cached rows read from memory while decoding, per layer
+  std::vector<LayerWork> layers;
 };
 
+/// Steps that the prefix is read in.
+std::size_t prefix_steps(const JobShape& job);
+
 /// `prompts` and `answers`: tokens of each question and of its answer, at most. `groups`: decode
-/// steps that go round the pipeline at a time.
+/// steps that go round the pipeline at a time. Budgets that depend on the text count as their mean.
 JobWork job_work(const ModelConfig& model, const JobShape& job,
                  const std::vector<std::size_t>& prompts, const std::vector<std::size_t>& answers,
                  std::size_t groups);
@@ -36,7 +47,7 @@ JobWork job_work(const ModelConfig& model, const JobShape& job,
 class CostModel {
  public:
   CostModel(const ModelConfig& model, const WeightBytes& weights, const JobWork& work,
-            DType kv_dtype, const MachineRates& rates);
+            const MachineRates& rates);
 
   /// Of work in the whole job. The embedding lookup counts as nothing; the head, for the last
   /// stage, as what its sampled rows cost.

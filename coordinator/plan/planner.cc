@@ -131,7 +131,7 @@ class Attempt {
       answers.push_back(shape_.questions[i].answer + 1);
     }
     work_ = job_work(model, shape_, prompts, answers, options.ranks);
-    const CostModel cost(model, weights, work_, demand.kv_dtype, options.rates);
+    const CostModel cost(model, weights, work_, options.rates);
     const PriceTable bytes = price_bytes(model, weights, shape_);
     prices_.emplace(model.layers, [&](LayerRange range) {
       return StagePrice{cost.seconds(range), bytes.at(range).bytes};
@@ -204,7 +204,7 @@ void note_choices(const JobDemand& demand, const PlanOptions& options, const Att
 
 void fill_pipeline(const ModelConfig& model, const Attempt& attempt, Plan& plan) {
   const JobShape& shape = attempt.shape();
-  plan.chunks = (shape.prefix_rows + shape.chunk - 1) / shape.chunk;
+  plan.chunks = prefix_steps(shape);
   const auto turns = static_cast<double>(std::max<std::size_t>(plan.chunks, 1));
   plan.fill = turns / (turns + static_cast<double>(plan.ranks.size()) - 1);
   const double rows = attempt.work().prefill_rows + attempt.work().decode_rows;
