@@ -33,8 +33,9 @@ std::string fingerprint_of(const PreparedJob& job, const Plan& plan) {
 
 AuditOrders audit_of(const PreparedJob& prepared) {
   const PolicyConfig& policy = prepared.job.policy;
+  const bool local = policy.scorer.name == "guided" && policy.scorer.choice("encode") == "local";
   const bool own_maps =
-      policy.compaction.name == "after_question" || policy.decode.name == "one_pool";
+      local || policy.compaction.name == "after_question" || policy.decode.name == "one_pool";
   return audit_orders(prepared.model.config(), prepared.prefix.size(), prepared.questions.size(),
                       own_maps);
 }
