@@ -82,8 +82,7 @@ std::vector<Period> periods_of(const JobShape& job, std::size_t budget) {
 double reading_pairs(const JobShape& job, std::size_t budget, double window) {
   const PolicyConfig& policy = job.policy;
   const Protected sides = protected_rows(policy, budget);
-  const bool local = policy.scorer.name == "guided" && policy.scorer.choice("encode") == "local" &&
-                     job.prefix_rows > budget;
+  const bool local = reads_locally(policy, budget, job.prefix_rows);
   const double scored = document_needs(policy).mass ? kScored : 1;
   double pairs = 0;
   for (const Period& p : periods_of(job, budget)) {
@@ -104,6 +103,7 @@ class Answering {
   Answering(const JobShape& job, std::size_t kept, double window)
       : policy_(job.policy),
         asked_(job.policy.compaction.name == "after_question"),
+        local_(reads_locally(job.policy, kept, job.prefix_rows)),
         prefix_(static_cast<double>(job.prefix_rows)),
         kept_(static_cast<double>(kept)),
         pool_(static_cast<double>(pool_budget(job.policy, kept, job.prefix_rows))),
@@ -127,11 +127,12 @@ class Answering {
   }
 
   /// Whether questions read one copy of what is kept of the document.
-  bool shares() const { return !asked_ && policy_.decode.name != "one_pool"; }
+  bool shares() const { return !asked_ && !local_ && policy_.decode.name != "one_pool"; }
 
  private:
   const PolicyConfig& policy_;
   bool asked_;
+  bool local_;
   double prefix_;
   double kept_;
   double pool_;

@@ -79,25 +79,25 @@ class Streams : public testing::TestWithParam<std::tuple<std::size_t, std::size_
 
 TEST_P(Streams, AttendToWhatIsHeld) {
   const auto [prefix, period] = GetParam();
-  for (const double local : {0.0, 1.0}) {
-    for (const double lag : {0.0, 1.0, 3.0}) {
-      PolicyConfig policy = named("guided", 50);
-      policy.compaction.set("rows", static_cast<double>(period));
-      policy.keep_last = {Budget::Kind::kTokens, 8};
-      policy.scorer.set("scope", 2);
-      policy.scorer.set("lag", lag);
-      policy.scorer.set("encode", local);
-      JobShape job = shape(policy, prefix);
-      job.probes = {3, 6};
-      const Counted counted = count(job, static_cast<std::size_t>(lag), local == 1 && prefix > 50);
-      const JobWork work = work_of(job);
-      // Questions of 5 and 9 rows behind what is kept.
-      const double kept = static_cast<double>(std::min<std::size_t>(prefix, 50));
-      const double asked = 5 * kept + 15 + 9 * kept + 45;
-      EXPECT_EQ(work.layers[0].prefill_pairs, counted.pairs + 1.5 * counted.probe_pairs + asked)
-          << "local " << local << ", lag " << lag;
-      EXPECT_EQ(work.prefill_rows, static_cast<double>(prefix + counted.probe_rows + 14));
-    }
+  for (const auto& [scope, lag, local] :
+       {std::tuple{0, 1, 0}, {2, 0, 0}, {2, 1, 0}, {2, 3, 0}, {0, 1, 1}}) {
+    PolicyConfig policy = named("guided", 50);
+    policy.compaction.set("rows", static_cast<double>(period));
+    policy.keep_last = {Budget::Kind::kTokens, 8};
+    policy.scorer.set("scope", scope);
+    policy.scorer.set("lag", lag);
+    policy.scorer.set("encode", local);
+    JobShape job = shape(policy, prefix);
+    job.probes = {3, 6};
+    const std::size_t late = scope == 2 ? static_cast<std::size_t>(lag) : 0;
+    const Counted counted = count(job, late, local == 1 && prefix > 50);
+    const JobWork work = work_of(job);
+    // Questions of 5 and 9 rows behind what is kept.
+    const auto kept = static_cast<double>(std::min<std::size_t>(prefix, 50));
+    const double asked = 5 * kept + 15 + 9 * kept + 45;
+    SCOPED_TRACE(testing::Message() << "scope " << scope << ", lag " << lag << ", local " << local);
+    EXPECT_EQ(work.layers[0].prefill_pairs, counted.pairs + 1.5 * counted.probe_pairs + asked);
+    EXPECT_EQ(work.prefill_rows, static_cast<double>(prefix + counted.probe_rows + 14));
   }
 }
 
@@ -130,6 +130,10 @@ TEST(CostModel, DecodingReadsWhatIsKept) {
   EXPECT_EQ(each.layers[0].decode_pairs, part.layers[0].decode_pairs);
   EXPECT_EQ(each.layers[0].decode_kv_bytes, 2 * part.layers[0].decode_kv_bytes)
       << "two questions that no longer share one reading";
+
+  PolicyConfig local = named("guided", 200);
+  local.scorer.set("encode", 1);
+  EXPECT_EQ(work_of(shape(local, 1000)).layers[0].decode_kv_bytes, each.layers[0].decode_kv_bytes);
 }
 
 TEST(CostModel, RowsInFewBitsAreFewBytes) {
