@@ -64,6 +64,7 @@ EvalMemory::Document EvalMemory::document_of(const ModelConfig& model, const Run
   for (const PolicyConfig& policy : run.policies) {
     job.policy = policy;
     job.prefix_rows = shape.document;
+    job.probes = policy.scorer.name == "guided" ? shape.probes : std::vector<std::uint32_t>{};
     std::vector<CachePlan>& plans = document.branches.emplace_back();
     plans.emplace_back(model, job);
     // A stream that holds its whole document observes what others ask for, too; and another sample

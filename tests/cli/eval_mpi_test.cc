@@ -18,6 +18,7 @@ TEST_F(EvalMpi, TheSameFiguresOnAnyNumberOfRanks) {
       "  - {preset: zigzagkv, scorer: {window: 8}}\n"
       "  - {preset: guided, keep: {last: 8}, compaction: {rows: 64}}\n"
       "  - {preset: guided, keep: {last: 8}, compaction: {rows: 64}, scorer: {scope: global}}\n"
+      "  - {preset: guided, keep: {last: 8}, compaction: {rows: 64}, scorer: {encode: local}}\n"
       "budgets: [25%]\n"
       "decode: {parallel: 3}\n");
   ASSERT_EQ(run("--output " + path("one")).code, 0);

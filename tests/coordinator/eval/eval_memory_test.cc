@@ -95,6 +95,16 @@ TEST(EvalMemory, SlotsAndProbesOfTheLargestSample) {
   EXPECT_EQ(memory_of({preset("snapkv", "100")}, 1).plain_slots(), 0U);
 }
 
+TEST(EvalMemory, QuestionsThatKeepTheirOwnRowsOfADocument) {
+  PolicyConfig guided = preset("guided", "200");
+  const std::size_t together = most({guided}, 1);
+  guided.scorer.set("encode", 1);
+  const std::size_t own = 200 - 4 - 64;
+  EXPECT_EQ(guided.scorer.choice("encode"), "local");
+  EXPECT_GT(most({guided}, 1), together + by_head(own) / 2);
+  EXPECT_LT(most({guided}, 1), together + 3 * by_head(own));
+}
+
 // Not only at the longest document: one that a stream's budget holds grows, and observes what the
 // others ask for.
 TEST(EvalMemory, AStreamThatHoldsItsDocumentIsCounted) {
