@@ -110,6 +110,23 @@ TEST(Contradictions, GuidedLooksWhileTheDocumentIsRead) {
                                       "is read: it wants per_chunk, not after_document"));
 }
 
+TEST(Contradictions, LocalReadingChoosesForEachQuestion) {
+  PolicyConfig policy = preset("guided", "580");
+  policy.scorer.set("encode", 1);
+  EXPECT_THAT(of(policy), IsEmpty());
+  policy.scorer.set("scope", 1);
+  EXPECT_THAT(of(policy), IsEmpty());
+  policy.scorer.set("scope", 2);
+  EXPECT_THAT(of(policy), ElementsAre("policy.scorer.guided: encode local chooses for each "
+                                      "question, which scope global does for all of them; take "
+                                      "scope stage or head"));
+  policy.scorer.set("scope", 0);
+  policy.positions = Positions::kOriginal;
+  policy.allocation = make_component("pyramid");
+  EXPECT_THAT(of(policy), ElementsAre("policy.allocation: scorer guided with encode local wants "
+                                      "uniform, not pyramid"));
+}
+
 TEST(Contradictions, AllocationsThatNeedMoreThanThereIs) {
   EXPECT_THAT(of(with(preset("full"), Slot::kAllocation, make_component("pyramid"))),
               ElementsAre("policy.allocation: pyramid shares out a budget, and scorer none has "

@@ -33,6 +33,21 @@ TEST(DocumentRoom, OfALateSelectionHoldsMoreChunks) {
   expect_room(document_room(policy, 580, 1U << 20U), 580 + 512, false);
 }
 
+TEST(DocumentRoom, ReadLocallyHoldsItsSidesAndAChunk) {
+  PolicyConfig policy = preset("guided");
+  EXPECT_FALSE(reads_locally(policy, 580, 5000));
+  policy.scorer.set("encode", 1);
+  EXPECT_TRUE(reads_locally(policy, 580, 581));
+  EXPECT_FALSE(reads_locally(policy, 580, 580));
+  EXPECT_EQ(own_kept_rows(policy, 580), 512U);
+  expect_room(document_room(policy, 580, 5000), 4 + 64 + 512, false);
+  expect_room(document_room(policy, 580, 581), 4 + 64 + 512, false);
+  expect_room(document_room(policy, 580, 580), 580, true);
+  policy.keep_last = {Budget::Kind::kTokens, 512};
+  EXPECT_EQ(own_kept_rows(policy, 580), 64U);
+  expect_room(document_room(policy, 580, 5000), 4 + 512 + 512, false);
+}
+
 TEST(QuestionRoom, IsTheQuestionAndWhatStaysOfItsAnswer) {
   const OwnRows own{20, 1000};
   expect_room(question_room(preset("snapkv"), 100, 100, own), 1020, true);
