@@ -125,7 +125,8 @@ bool is_whole(const AuditRecord& record) {
                                     record.grid.span_rows, record.grid.cell_rows}) {
     if (count == 0) return false;
   }
-  if (record.spans.size() != record.span_count() || record.document_begin > record.rows) {
+  if (record.questions.empty() || record.spans.size() != record.span_count() ||
+      record.document_begin > record.rows) {
     return false;
   }
   for (const AuditKept& kept : record.kept) {
@@ -175,7 +176,7 @@ AuditRecord read_audit(const std::filesystem::path& path) {
     throw IoError(fmt::format("{}: is no audit that varve wrote: {}", file, error.what()));
   }
   throw IoError(
-      fmt::format("{}: is no audit that varve wrote: its lists have different lengths", file));
+      fmt::format("{}: is no audit that varve wrote: its lists do not belong together", file));
 }
 
 }  // namespace varve

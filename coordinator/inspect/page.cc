@@ -33,6 +33,7 @@ std::string fact(std::string_view name, std::string_view value) {
 struct Rows {
   std::uint64_t seen = 0;
   std::uint64_t kept = 0;
+  std::uint32_t sequences = 0;
 };
 
 Rows document_rows(const RunFacts& run) {
@@ -41,8 +42,18 @@ Rows document_rows(const RunFacts& run) {
     if (!r.document) continue;
     rows.seen += r.rows_seen;
     rows.kept += r.rows_kept;
+    rows.sequences = r.sequences;
   }
   return rows;
+}
+
+std::string kept_in_all(const RunFacts& run) {
+  const Rows rows = document_rows(run);
+  if (rows.seen == 0) return "every row of every layer";
+  return fmt::format("{} of {} rows of keys and values, {:.1f} %{}", with_commas(rows.kept),
+                     with_commas(rows.seen),
+                     100 * static_cast<double>(rows.kept) / static_cast<double>(rows.seen),
+                     rows.sequences > 1 ? fmt::format(", over {} questions", rows.sequences) : "");
 }
 
 std::string header(const RunFacts& run, const AuditRecord& audit) {
@@ -53,14 +64,7 @@ std::string header(const RunFacts& run, const AuditRecord& audit) {
                                        run.document_sha256.substr(0, 12)));
   html += fact("prompt", fmt::format("{} tokens, of which the document’s begin at {}",
                                      with_commas(audit.rows), with_commas(audit.document_begin)));
-  if (const Rows rows = document_rows(run); rows.seen > 0) {
-    html += fact(
-        "kept", fmt::format("{} of {} rows of keys and values, {:.1f} %", with_commas(rows.kept),
-                            with_commas(rows.seen),
-                            100 * static_cast<double>(rows.kept) / static_cast<double>(rows.seen)));
-  } else {
-    html += fact("kept", "every row of every layer");
-  }
+  html += fact("kept", kept_in_all(run));
   html += fact("run", run.started);
   return html + "</dl></header>\n";
 }
@@ -89,10 +93,10 @@ std::string map_section(const AuditRecord& audit) {
   html += "</select></label></p>\n";
   html += fmt::format(
       "<figure><canvas id=\"heat\" role=\"img\" aria-label=\"heat map: the share of rows that each "
-      "layer kept, by position in the document\"></canvas>\n<figcaption>From left to right the "
-      "prompt’s tokens, {} to a cell; from top to bottom {}the attention of the answer to the "
-      "chosen question, its largest cell full. Darkness (in a dark page, brightness) grows with "
-      "the square root of the share.</figcaption></figure>\n",
+      "layer kept, by position in the document\"></canvas>\n<figcaption><b id=\"drawn\"></b> From "
+      "left to right the prompt’s tokens, {} to a cell; from top to bottom {}the attention of one "
+      "answer, its largest cell full. Darkness (in a dark page, brightness) grows with the square "
+      "root of the share.</figcaption></figure>\n",
       audit.grid.cell_rows, audit.kept.empty() ? "" : "the layers, and below them ");
   html += "<div id=\"under\" class=\"text\">Point at a cell to read what stands there.</div>\n";
   return html +

@@ -35,17 +35,15 @@ std::string_view tail_of(std::string_view text, std::size_t bytes) {
   return text.substr(at);
 }
 
-std::string shortened_text(const std::string& text) {
-  if (text.size() <= kHeadBytes + kTailBytes) return escaped_html(text);
-  return fmt::format("{}<span class=\"gap\"> … </span>{}", escaped_html(head_of(text, kHeadBytes)),
-                     escaped_html(tail_of(text, kTailBytes)));
+std::string_view trim_front(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(" \n"), text.size()));
 }
 
 // From a word's beginning on, or up to a word's end.
 std::string_view whole_words_of_tail(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
   const std::string_view tail = tail_of(text, bytes);
-  return tail.substr(std::min(tail.find_first_of(" \n"), tail.size()));
+  return trim_front(tail.substr(std::min(tail.find_first_of(" \n"), tail.size())));
 }
 
 std::string_view whole_words_of_head(std::string_view text, std::size_t bytes) {
@@ -53,6 +51,13 @@ std::string_view whole_words_of_head(std::string_view text, std::size_t bytes) {
   const std::string_view head = head_of(text, bytes);
   const std::size_t end = head.find_last_of(" \n");
   return end == head.npos ? head : head.substr(0, end);
+}
+
+std::string shortened_text(const std::string& text) {
+  if (text.size() <= kHeadBytes + kTailBytes) return escaped_html(text);
+  return fmt::format("{}<span class=\"gap\"> … </span>{}",
+                     escaped_html(whole_words_of_head(text, kHeadBytes)),
+                     escaped_html(whole_words_of_tail(text, kTailBytes)));
 }
 
 // The passage, and a little of what stands around it.

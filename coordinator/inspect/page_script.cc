@@ -37,7 +37,14 @@ function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).split(",").map(Number);
 }
 
+// On paper the controls are missing.
+function describe() {
+  const kept = element("map") ? "Kept for " + element("map").selectedOptions[0].text + ". " : "";
+  element("drawn").textContent = kept + "Attention of the answer to " + asked().id + ".";
+}
+
 function draw() {
+  describe();
   const width = canvas.clientWidth, scale = window.devicePixelRatio || 1;
   height = lines() * lineHeight() + gap + strip + bottom;
   canvas.style.height = height + "px";
@@ -65,8 +72,8 @@ function draw() {
   }
   const top = lines() * lineHeight() + gap;
   const first = Math.ceil(Math.max(1, data.documentBegin) / data.cellRows);
-  const most = asked() ? Math.max(1e-12, ...asked().cells.slice(first)) : 1;
-  for (let cell = 0; asked() && cell < cells; ++cell) {
+  const most = Math.max(1e-12, ...asked().cells.slice(first));
+  for (let cell = 0; cell < cells; ++cell) {
     box(cell, top, strip, shade(asked().cells[cell] / most, hot));
   }
   g.fillStyle = getComputedStyle(document.body).color;
@@ -83,7 +90,8 @@ function draw() {
   const power = 10 ** Math.floor(Math.log10(data.rows / ticks));
   const apart = [1, 2, 5, 10].map((f) => f * power).find((d) => d * ticks >= data.rows);
   for (let row = 0; row < data.rows; row += Math.max(1, apart)) {
-    g.fillText(count(row), left + Math.max(14, row / data.rows * (width - left)), height - 4);
+    const x = left + Math.max(14, row / data.rows * (width - left));
+    g.fillText(count(row), Math.min(x, width - 20), height - 4);
   }
 }
 
@@ -100,11 +108,12 @@ function show(event) {
   let what = "tokens " + count(from) + "–" + count(to - 1);
   if (line >= 0 && line < lines()) {
     const [kept, rows] = keptIn(line, cell);
-    const layer = byHead() ? Math.floor(line / data.heads) + ", key head " + line % data.heads : line;
+    const layer = byHead() ?
+        Math.floor(line / data.heads) + ", key head " + line % data.heads : line;
     what = "layer " + layer + ", " + what + ": kept " + count(kept) + " of " + count(rows) +
         " rows (" + percent(kept / rows) + ")";
   }
-  if (asked()) what += "; attention of " + asked().id + ": " + percent(asked().cells[cell]);
+  what += "; attention of " + asked().id + ": " + percent(asked().cells[cell]);
   const text = textOf(from, to);
   const shown = text.length > 600 ? text.slice(0, 600) + " …" : text;
   element("under").replaceChildren(what, document.createElement("br"), shown);

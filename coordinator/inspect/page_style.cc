@@ -12,7 +12,8 @@ const std::string_view kPageStyle = R"css(
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #15181c; --ink: #e4e7ea; --faint: #98a2ac; --rule: #343b43; --mark: #4d4413;
-    --accent: #79b4f2; --cell-none: 32, 37, 43; --cell-all: 158, 208, 255; --asked-all: 255, 166, 87;
+    --accent: #79b4f2; --cell-none: 32, 37, 43; --cell-all: 158, 208, 255;
+    --asked-all: 255, 166, 87;
   }
 }
 @media print {
@@ -28,7 +29,8 @@ body { margin: 0; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 24px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 12px; }
-h2 { font-size: 20px; margin: 40px 0 8px; padding-bottom: 4px; border-bottom: 1px solid var(--rule); }
+h2 { font-size: 20px; margin: 40px 0 8px; padding-bottom: 4px;
+  border-bottom: 1px solid var(--rule); }
 h3 { font-size: 16px; margin: 28px 0 4px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 0; }
 dt { color: var(--faint); }

@@ -72,8 +72,9 @@ TEST_F(AuditFile, WhatVarveDidNotWriteIsRefused) {
                                        {"/kept/0/span_rows", json::array({1})},
                                        {"/kept/0/layers/1/0", json::array({1})},
                                        {"/kept/0/question", 1},
-                                       {"/questions/0/shares", json::array()}}) {
-    EXPECT_THAT(problem_with(pointer, value), HasSubstr("its lists have different lengths"))
+                                       {"/questions/0/shares", json::array()},
+                                       {"/questions", json::array()}}) {
+    EXPECT_THAT(problem_with(pointer, value), HasSubstr("its lists do not belong together"))
         << pointer;
   }
 }
