@@ -44,6 +44,10 @@ class Rules {
       case StepKind::kCompact:
         ADD_FAILURE() << "a benchmark has no policy";
         return;
+      case StepKind::kSave:
+      case StepKind::kLoad:
+        ADD_FAILURE() << "a benchmark begins anew";
+        return;
       case StepKind::kStop:
         EXPECT_TRUE(open_.empty());
     }
