@@ -82,6 +82,8 @@ void CachePlan::fill_layer(const ModelConfig& model, const JobShape& job, std::s
   }
   layer.observed = observed_bytes(model, layer.needs, room.rows);
   const std::size_t heads = model.kv_heads;
+  const std::size_t probed = heads * probed_rows(policy, budget, job.prefix_rows);
+  layer.observed += caches * probed * sizeof(float);
   const KeptBytes bytes = is_known_before(policy)
                               ? kept_bytes(policy, model, budget, job.kv_dtype)
                               : most_kept_bytes(policy, model, heads, heads * budget, job.kv_dtype);

@@ -25,6 +25,13 @@ std::size_t own_kept_rows(const PolicyConfig& policy, std::size_t budget) {
   return budget - sides.first - sides.last;
 }
 
+std::size_t probed_rows(const PolicyConfig& policy, std::size_t budget, std::size_t rows) {
+  const RowRoom room = document_room(policy, budget, rows);
+  if (policy.scorer.name != "guided" || room.shared_positions) return 0;
+  if (!reads_locally(policy, budget, rows)) return room.rows;
+  return room.rows - protected_rows(policy, budget).first + own_kept_rows(policy, budget);
+}
+
 std::size_t pool_budget(const PolicyConfig& policy, std::size_t budget, std::size_t document_rows) {
   if (policy.budget.kind != Budget::Kind::kTokens || budget < document_rows) return budget;
   return std::max(budget, static_cast<std::size_t>(policy.budget.value));

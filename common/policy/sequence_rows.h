@@ -22,6 +22,9 @@ bool reads_locally(const PolicyConfig& policy, std::size_t budget, std::size_t r
 /// Of what a question keeps beside those rows, in that case.
 std::size_t own_kept_rows(const PolicyConfig& policy, std::size_t budget);
 
+/// Rows of each key head of which it is known what one probe pays to them; 0 where none is asked.
+std::size_t probed_rows(const PolicyConfig& policy, std::size_t budget, std::size_t rows);
+
 /// Own rows of a question.
 struct OwnRows {
   std::size_t prompt = 0;

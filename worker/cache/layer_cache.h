@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/error.h"
 #include "worker/cache/ledger.h"
 #include "worker/cache/segment.h"
 #include "worker/policy/observed.h"
@@ -31,10 +32,44 @@ class TrackedObserved {
   Ledger& ledger_;
 };
 
+/// What probes paid to rows, [Hkv, rows] on the host. Its room stands in the ledger, which must
+/// outlive this.
+class ProbedRows {
+ public:
+  ProbedRows(std::size_t heads, std::size_t room, Ledger& ledger)
+      : heads_(heads), room_(room), ledger_(ledger) {
+    values_.reserve(heads * room);
+    ledger_.add(bytes());
+  }
+  ~ProbedRows() { ledger_.remove(bytes()); }
+  ProbedRows(const ProbedRows&) = delete;
+  ProbedRows& operator=(const ProbedRows&) = delete;
+
+  /// Of so many rows from now on, all zero.
+  Matrix reset(std::size_t rows) {
+    VARVE_CHECK(rows <= room_, "scores of {} rows, room for {}", rows, room_);
+    values_.assign(heads_ * rows, 0.0F);
+    return part(0, rows);
+  }
+  Matrix part(std::size_t first, std::size_t count) {
+    return {values_.data() + first, heads_, count, rows()};
+  }
+  const std::vector<float>& values() const { return values_; }
+  std::size_t rows() const { return values_.size() / heads_; }
+
+ private:
+  std::size_t bytes() const { return heads_ * room_ * sizeof(float); }
+
+  std::size_t heads_;
+  std::size_t room_;
+  Ledger& ledger_;
+  std::vector<float> values_;
+};
+
 /// What one question keeps of a document that is read locally.
 struct QuestionCache {
-  std::unique_ptr<Segment> kept;  // while it is read; behind the first rows, before the others
-  std::vector<float> probed;      // [Hkv, kept and own rows but the first]: what its probe paid
+  std::unique_ptr<Segment> kept;       // while it is read; behind the first rows, before the others
+  std::unique_ptr<ProbedRows> probed;  // as long: kept and own rows, without the first ones
   std::vector<std::shared_ptr<const Segment>> shared;  // once it is compacted: all that it sees
 };
 
@@ -42,7 +77,7 @@ struct LayerCache {
   std::vector<std::shared_ptr<const Segment>> shared;  // sealed, oldest first
   std::shared_ptr<Segment> own;                        // open; null where there are no own rows
   std::shared_ptr<TrackedObserved> observed;           // null: no scorer asks for anything
-  std::vector<float> probed;             // [Hkv, own rows]: what the probes of the last step paid
+  std::unique_ptr<ProbedRows> probed;    // own rows of a stream that probes guide; null: none do
   std::vector<QuestionCache> questions;  // of a document that is read locally
 };
 

@@ -198,7 +198,7 @@ void StageCache::open_layer(Sequence& fresh, std::size_t local, Sequence* parent
         SegmentShape::even(model_, room.rows, options_.dtype, room.shared_positions);
     cache.own = std::make_shared<Segment>(shape, model_.head_dim, ops_, ledger_);
   }
-  if (fresh.local) open_questions(fresh, local);
+  if (parent == nullptr && fresh.growth == Growth::kStream) open_probed(fresh, local);
   cache.observed = open_observed(fresh, local, parent);
   if (parent != nullptr && fresh.growth == Growth::kStream) {
     std::vector<SegmentView> from;
@@ -206,6 +206,17 @@ void StageCache::open_layer(Sequence& fresh, std::size_t local, Sequence* parent
     if (!from.empty()) compactor_.gather(from, all_rows(from), *cache.own);
     cache.shared.clear();
     if (fresh.plain_keys && !parent->plain_keys) plain_->unsettle(*cache.own);
+  }
+}
+
+// Of a stream that is guided.
+void StageCache::open_probed(Sequence& fresh, std::size_t local) {
+  const std::size_t budget = fresh.budgets[model_layer(local)];
+  const std::size_t rows = probed_rows(fresh.policy->config, budget, fresh.capacity);
+  if (fresh.local) {
+    open_questions(fresh, local, rows);
+  } else if (rows > 0) {
+    fresh.layers[local].probed = std::make_unique<ProbedRows>(model_.kv_heads, rows, ledger_);
   }
 }
 
@@ -405,16 +416,17 @@ void StageCache::attend_probes(Sequence& sequence, std::size_t local,
     begin += rows[p].count;
   }
   ops_.attend(q, positions, items_, params_, out);
-  LayerCache& cache = sequence.layers[local];
+  // Where every row stays, nobody asks what they pay.
+  ProbedRows* into = sequence.layers[local].probed.get();
+  if (into == nullptr) return;
   const SegmentView own = views(sequence, local).back();
-  const std::size_t held = own.most_rows();
-  cache.probed.assign(model_.kv_heads * held, 0.0F);
+  const Matrix paid = into->reset(own.most_rows());
   const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
   for (const SequenceRows& r : rows) {
     const ProbeRows probe{{q.row(at), r.count, q.cols, q.stride},
                           out.lse.slice(at, r.count),
                           positions.subspan(at, r.count)};
-    add_probe(ops_, params_, probe, own, sum, {cache.probed.data(), model_.kv_heads, held, held});
+    add_probe(ops_, params_, probe, own, sum, paid);
     at += r.count;
   }
   sequence.probed = true;

@@ -134,7 +134,8 @@ class StageCache {
                      std::size_t at, std::span<const std::int32_t> positions, ConstMatrix q,
                      Partial out);
 
-  void open_questions(Sequence& fresh, std::size_t local);
+  void open_probed(Sequence& fresh, std::size_t local);
+  void open_questions(Sequence& fresh, std::size_t local, std::size_t probed);
   SegmentView turned(const Sequence& sequence, const SegmentView& rows, std::size_t slot);
   void attend_question_probes(Sequence& sequence, std::size_t local,
                               std::span<const SequenceRows> rows, std::size_t at,

@@ -71,9 +71,8 @@ void StageCache::evict(Sequence& sequence) {
 std::vector<std::int64_t> StageCache::probed_sums(const Sequence& sequence) const {
   std::vector<std::int64_t> sums(sequence.layers.front().own->rows(0));
   for (const LayerCache& cache : sequence.layers) {
-    for (std::size_t i = 0; i < cache.probed.size(); ++i) {
-      sums[i % sums.size()] += to_fixed(cache.probed[i]);
-    }
+    const std::vector<float>& probed = cache.probed->values();
+    for (std::size_t i = 0; i < probed.size(); ++i) sums[i % sums.size()] += to_fixed(probed[i]);
   }
   return sums;
 }
@@ -87,8 +86,9 @@ void StageCache::keep_together(Sequence& sequence,
 }
 
 ConstMatrix StageCache::probed_of(const LayerCache& cache) const {
-  const std::size_t rows = cache.probed.size() / model_.kv_heads;
-  return {cache.probed.data(), model_.kv_heads, rows, rows};
+  if (cache.probed == nullptr) return {};
+  const std::size_t rows = cache.probed->rows();
+  return {cache.probed->values().data(), model_.kv_heads, rows, rows};
 }
 
 LayerRows StageCache::layer_rows(const Sequence& sequence, std::size_t local,
@@ -227,6 +227,7 @@ void StageCache::compact_layer(std::uint32_t id, Sequence& sequence, std::size_t
       compactor_.copy(region(sequence, local, false), kept, policy.config, turn_of(sequence));
   if (sequence.is_document) {
     cache.own.reset();
+    cache.probed.reset();
   } else if (policy.config.positions == Positions::kCompact) {
     move_own(sequence, local);
   }

@@ -48,13 +48,14 @@ KeptRows best_of(std::vector<float> scores, std::size_t heads, std::size_t candi
 
 }  // namespace
 
-void StageCache::open_questions(Sequence& fresh, std::size_t local) {
+void StageCache::open_questions(Sequence& fresh, std::size_t local, std::size_t probed) {
   const Keep keep = keep_of(fresh, local);
   const std::size_t rows = keep.budget - keep.first - keep.last;
   for (std::uint32_t i = 0; i < fresh.questions; ++i) {
     QuestionCache& question = fresh.layers[local].questions.emplace_back();
     question.kept = std::make_unique<Segment>(
         SegmentShape::even(model_, rows, options_.dtype, false), model_.head_dim, ops_, ledger_);
+    question.probed = std::make_unique<ProbedRows>(model_.kv_heads, probed, ledger_);
   }
 }
 
@@ -104,16 +105,15 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
                      positions.subspan(begin, rows[i].count)};
   };
   each([&](std::size_t i, std::size_t begin) {
-    std::vector<float>& probed = cache.questions[i].probed;
-    probed.assign(model_.kv_heads * cols, 0.0F);
-    add_probe(ops_, params_, probe_of(i, begin), rest, sum,
-              {probed.data() + kept, model_.kv_heads, held - first, cols});
+    ProbedRows& probed = *cache.questions[i].probed;
+    probed.reset(cols);
+    add_probe(ops_, params_, probe_of(i, begin), rest, sum, probed.part(kept, held - first));
   });
   if (kept > 0) {
     each([&](std::size_t i, std::size_t begin) {
       QuestionCache& question = cache.questions[i];
       add_probe(ops_, params_, probe_of(i, begin), turned(sequence, question.kept->view(), first),
-                sum, {question.probed.data(), model_.kv_heads, kept, cols});
+                sum, question.probed->part(0, kept));
     });
   }
   sequence.probed = true;
@@ -123,8 +123,8 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
 KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t local,
                                          std::size_t question) const {
   const Keep keep = keep_of(sequence, local);
-  const std::vector<float>& probed = sequence.layers[local].questions[question].probed;
-  return best_of(probed, model_.kv_heads, probed.size() / model_.kv_heads - keep.last,
+  const ProbedRows& probed = *sequence.layers[local].questions[question].probed;
+  return best_of(probed.values(), model_.kv_heads, probed.rows() - keep.last,
                  keep.budget - keep.first - keep.last,
                  sequence.policy->config.scorer.count("kernel"));
 }
@@ -132,11 +132,10 @@ KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t l
 // One choice for all heads and layers of the stage.
 KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t question) const {
   const Keep keep = keep_of(sequence, 0);
-  const std::size_t cols =
-      sequence.layers.front().questions[question].probed.size() / model_.kv_heads;
+  const std::size_t cols = sequence.layers.front().questions[question].probed->rows();
   std::vector<std::int64_t> sums(cols);
   for (const LayerCache& cache : sequence.layers) {
-    const std::vector<float>& probed = cache.questions[question].probed;
+    const std::vector<float>& probed = cache.questions[question].probed->values();
     for (std::size_t i = 0; i < probed.size(); ++i) sums[i % cols] += to_fixed(probed[i]);
   }
   std::vector<float> scores(cols);
@@ -206,7 +205,10 @@ void StageCache::compact_for_questions(std::uint32_t id, Sequence& sequence, std
     note_compaction(sequence, local, question.shared, (std::uint64_t{i} + 1) << 32U | id);
   }
   cache.own.reset();
-  for (QuestionCache& question : cache.questions) question.kept.reset();
+  for (QuestionCache& question : cache.questions) {
+    question.kept.reset();
+    question.probed.reset();
+  }
 }
 
 }  // namespace varve
