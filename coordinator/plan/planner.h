@@ -27,7 +27,7 @@ struct JobDemand {
   std::size_t in_flight = 2;
   std::optional<std::size_t> parallel;  // nothing: as many questions at a time as fit, at most 64
   DType kv_dtype = DType::kF16;
-  PolicyConfig policy{};  // of the cache, without contradictions of its own
+  PolicyConfig policy{};                // of the cache, without contradictions of its own
   std::vector<std::uint32_t> probes{};  // JobShape's
 };
 

@@ -31,12 +31,12 @@ struct PipelineCase {
   std::uint32_t parallel = 8;  // most questions open at a time
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};
-  std::size_t plain_slots = 2048;     // where positions are compact
+  std::size_t plain_slots = 2048;  // where positions are compact
   /// Lengths. Where each question keeps rows of its own, question q has number q modulo how many
   /// there are, and no others ride.
   std::vector<std::size_t> probes{};
-  std::uint32_t save_every = 0;       // rows of the prefix
-  std::uint32_t saved_rows = 0;       // that `saved`, by rank, holds
+  std::uint32_t save_every = 0;  // rows of the prefix
+  std::uint32_t saved_rows = 0;  // that `saved`, by rank, holds
   std::vector<std::vector<std::byte>> saved{};
   AuditOrders audit{};
   ThreadOptions transport{.check_sent_bytes = true};
