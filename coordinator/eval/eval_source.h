@@ -32,9 +32,9 @@
 namespace varve {
 
 struct EvalQuestion {
-  std::vector<std::int32_t> tokens;  // after the document, at least one
-  std::vector<std::int32_t> scored;  // the answer; empty: it is generated
-  std::uint32_t max_tokens = 0;      // of a generated answer, at least one
+  std::vector<std::int32_t> tokens;   // after the document, at least one
+  std::vector<std::int32_t> scored;   // the answer; empty: it is generated
+  std::uint32_t max_tokens = 0;       // of a generated answer, at least one
   std::vector<std::int32_t> probe{};  // what a guided policy looks with, while it reads
 };
 
