@@ -344,6 +344,24 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
                         ConstMatrix v, const AttendParams& params, Partial out) {
   const std::size_t local = layer - layers_.begin;
   params_ = params;
+  append_all(local, rows, positions, k, v);
+  collect_items(local, rows);
+  ops_.clear(out);
+  ops_.attend(q, positions, items_, params, out);
+  const Attending step{positions, q, out};
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < rows.size();) {
+    std::size_t end = i + 1;
+    std::size_t count = rows[i].count;
+    for (; end < rows.size() && rows[end].probe; ++end) count += rows[end].count;
+    finish_rows(local, rows.subspan(i, end - i), at, step);
+    at += count;
+    i = end;
+  }
+}
+
+void StageCache::append_all(std::size_t local, std::span<const SequenceRows> rows,
+                            std::span<const std::int32_t> positions, Matrix k, ConstMatrix v) {
   std::size_t at = 0;
   std::size_t probe = 0;
   for (const SequenceRows& r : rows) {
@@ -354,44 +372,33 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
     }
     at += r.count;
   }
-  collect_items(local, rows);
-  ops_.clear(out);
-  ops_.attend(q, positions, items_, params, out);
-  at = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    Sequence& sequence = find(rows[i].sequence);
-    std::size_t end = i + 1;
-    std::size_t count = rows[i].count;
-    for (; end < rows.size() && rows[end].probe; ++end) count += rows[end].count;
-    if (sequence.plain_keys) {
-      // One after the other: they turn their keys in the same work memory.
-      const std::size_t seeing = sequence.local ? rows[i].count : count;
-      const AttendItem own{at, seeing, views(sequence, local).back()};
-      ops_.attend(q, positions, {&own, 1}, params, out);
-    }
-    observe(sequence, local,
-            {{q.row(at), rows[i].count, q.cols, q.stride},
-             out.lse.slice(at, rows[i].count),
-             positions.subspan(at, rows[i].count),
-             plain_ ? plain_->back(at, rows[i].count) : ConstMatrix{}});
-    if (audit_ != nullptr && rows[i].sample && !sequence.is_document) {
-      const std::size_t last = at + rows[i].count - 1;
-      audit_answer(rows[i].sequence, sequence, local,
-                   {{q.row(last), 1, q.cols, q.stride},
-                    out.lse.slice(last, 1),
-                    positions.subspan(last, 1),
-                    {}});
-    }
-    if (end > i + 1) {
-      const std::span<const SequenceRows> probes = rows.subspan(i + 1, end - i - 1);
-      if (sequence.local) {
-        attend_question_probes(sequence, local, probes, at + rows[i].count, positions, q, out);
-      } else {
-        attend_probes(sequence, local, probes, at + rows[i].count, positions, q, out);
-      }
-    }
-    at += count;
-    i = end - 1;
+}
+
+// Of one sequence's rows and the probes behind them: what they see of keys that have to be turned,
+// and what is to be known of their attention.
+void StageCache::finish_rows(std::size_t local, std::span<const SequenceRows> rows, std::size_t at,
+                             const Attending& step) {
+  Sequence& sequence = find(rows.front().sequence);
+  const std::size_t own = rows.front().count;
+  const std::span<const SequenceRows> probes = rows.subspan(1);
+  if (sequence.plain_keys) {
+    // One sequence after the other: they turn their keys in the same work memory.
+    std::size_t seeing = own;
+    for (const SequenceRows& r : probes) seeing += sequence.local ? 0 : r.count;
+    const AttendItem item{at, seeing, views(sequence, local).back()};
+    ops_.attend(step.q, step.positions, {&item, 1}, params_, step.out);
+  }
+  ObservedRows observed = step.rows(at, own);
+  if (plain_) observed.back = plain_->back(at, own);
+  observe(sequence, local, observed);
+  if (audit_ != nullptr && rows.front().sample && !sequence.is_document) {
+    audit_answer(rows.front().sequence, sequence, local, step.rows(at + own - 1, 1));
+  }
+  if (probes.empty()) return;
+  if (sequence.local) {
+    attend_question_probes(sequence, local, probes, at + own, step);
+  } else {
+    attend_probes(sequence, local, probes, at + own, step);
   }
 }
 
@@ -407,15 +414,14 @@ void StageCache::keep_probe(std::size_t probe, const SequenceRows& rows, std::si
 // Each probe sees itself last; then it is known what it pays to the sequence's rows.
 void StageCache::attend_probes(Sequence& sequence, std::size_t local,
                                std::span<const SequenceRows> rows, std::size_t at,
-                               std::span<const std::int32_t> positions, ConstMatrix q,
-                               Partial out) {
+                               const Attending& step) {
   items_.clear();
   std::size_t begin = at;
   for (std::size_t p = 0; p < rows.size(); ++p) {
     items_.push_back({begin, rows[p].count, probes_[p]->view()});
     begin += rows[p].count;
   }
-  ops_.attend(q, positions, items_, params_, out);
+  ops_.attend(step.q, step.positions, items_, params_, step.out);
   // Where every row stays, nobody asks what they pay.
   ProbedRows* into = sequence.layers[local].probed.get();
   if (into == nullptr) return;
@@ -423,10 +429,7 @@ void StageCache::attend_probes(Sequence& sequence, std::size_t local,
   const Matrix paid = into->reset(own.most_rows());
   const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
   for (const SequenceRows& r : rows) {
-    const ProbeRows probe{{q.row(at), r.count, q.cols, q.stride},
-                          out.lse.slice(at, r.count),
-                          positions.subspan(at, r.count)};
-    add_probe(ops_, params_, probe, own, sum, paid);
+    add_probe(ops_, params_, step.rows(at, r.count), own, sum, paid);
     at += r.count;
   }
   sequence.probed = true;

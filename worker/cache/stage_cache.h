@@ -111,6 +111,19 @@ class StageCache {
     std::vector<LayerCache> layers;             // [local layers]
   };
 
+  /// A step's queries in one layer, and what comes of them.
+  struct Attending {
+    std::span<const std::int32_t> positions;  // [T]
+    ConstMatrix q;                            // [T, Hq * D]
+    Partial out;
+    ObservedRows rows(std::size_t at, std::size_t count) const {
+      return {{q.row(at), count, q.cols, q.stride},
+              out.lse.slice(at, count),
+              positions.subspan(at, count),
+              {}};
+    }
+  };
+
   Sequence& find(std::uint32_t sequence);
   Sequence make_sequence(const Step& step, const Sequence* parent) const;
   void open_layer(Sequence& fresh, std::size_t local, Sequence* parent);
@@ -126,20 +139,26 @@ class StageCache {
 
   void append(Sequence& sequence, std::size_t local, const SequenceRows& rows, std::size_t at,
               std::span<const std::int32_t> positions, Matrix k, ConstMatrix v);
+  void append_all(std::size_t local, std::span<const SequenceRows> rows,
+                  std::span<const std::int32_t> positions, Matrix k, ConstMatrix v);
   void collect_items(std::size_t local, std::span<const SequenceRows> rows);
+  void finish_rows(std::size_t local, std::span<const SequenceRows> rows, std::size_t at,
+                   const Attending& step);
   std::span<const SegmentView> views(const Sequence& sequence, std::size_t local);
   void keep_probe(std::size_t probe, const SequenceRows& rows, std::size_t at,
                   std::span<const std::int32_t> positions, ConstMatrix k, ConstMatrix v);
   void attend_probes(Sequence& sequence, std::size_t local, std::span<const SequenceRows> rows,
-                     std::size_t at, std::span<const std::int32_t> positions, ConstMatrix q,
-                     Partial out);
+                     std::size_t at, const Attending& step);
 
   void open_probed(Sequence& fresh, std::size_t local);
   void open_questions(Sequence& fresh, std::size_t local, std::size_t probed);
   SegmentView turned(const Sequence& sequence, const SegmentView& rows, std::size_t slot);
   void attend_question_probes(Sequence& sequence, std::size_t local,
                               std::span<const SequenceRows> rows, std::size_t at,
-                              std::span<const std::int32_t> positions, ConstMatrix q, Partial out);
+                              const Attending& step);
+  void note_question_probes(Sequence& sequence, std::size_t local,
+                            std::span<const SequenceRows> rows, std::size_t at,
+                            const Attending& step, const SegmentView& rest);
   void evict_for_questions(Sequence& sequence);
   KeptRows choose_for_question(const Sequence& sequence, std::size_t local,
                                std::size_t question) const;

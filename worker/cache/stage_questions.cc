@@ -27,6 +27,18 @@ SegmentView part_of(const SegmentView& segment, std::size_t begin, std::size_t e
   return view;
 }
 
+std::size_t rows_of(std::span<const SequenceRows> ranges) {
+  std::size_t rows = 0;
+  for (const SequenceRows& r : ranges) rows += r.count;
+  return rows;
+}
+
+// Calls act(number, first row) for each range of a step, from row `at` on.
+template <class Act>
+void for_each_probe(std::span<const SequenceRows> ranges, std::size_t at, const Act& act) {
+  for (std::size_t i = 0; i < ranges.size(); at += ranges[i++].count) act(i, at);
+}
+
 // All rows of every head but those of [begin, end).
 KeptRows all_but(std::size_t rows, std::size_t begin, std::size_t end, std::size_t heads) {
   std::vector<std::uint32_t> kept(rows - (end - begin));
@@ -68,8 +80,7 @@ SegmentView StageCache::turned(const Sequence& sequence, const SegmentView& rows
 // The first rows, what the question has kept, the others, itself: always folded in this order.
 void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
                                         std::span<const SequenceRows> rows, std::size_t at,
-                                        std::span<const std::int32_t> positions, ConstMatrix q,
-                                        Partial out) {
+                                        const Attending& step) {
   LayerCache& cache = sequence.layers[local];
   VARVE_CHECK(rows.size() == cache.questions.size(), "{} probes for {} questions", rows.size(),
               cache.questions.size());
@@ -77,45 +88,45 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
   const std::size_t held = own.most_rows();
   const std::size_t first = std::min(keep_of(sequence, local).first, held);
   const std::size_t kept = cache.questions.front().kept->rows(0);
-  std::size_t all = 0;
-  for (const SequenceRows& r : rows) all += r.count;
+  const std::size_t all = rows_of(rows);
   const auto see = [&](std::size_t begin, std::size_t count, const SegmentView& segment) {
     const AttendItem item{begin, count, segment};
-    if (segment.most_rows() > 0) ops_.attend(q, positions, {&item, 1}, params_, out);
+    if (segment.most_rows() > 0) ops_.attend(step.q, step.positions, {&item, 1}, params_, step.out);
   };
-  const auto each = [&](const auto& act) {
-    std::size_t begin = at;
-    for (std::size_t i = 0; i < rows.size(); begin += rows[i++].count) act(i, begin);
-  };
-  std::vector<HeadRows> first_heads;
-  std::vector<HeadRows> rest_heads;
-  see(at, all, turned(sequence, part_of(own, 0, first, first_heads), 0));
-  each([&](std::size_t i, std::size_t begin) {
+  std::vector<HeadRows> heads;
+  see(at, all, turned(sequence, part_of(own, 0, first, heads), 0));
+  for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
     see(begin, rows[i].count, turned(sequence, cache.questions[i].kept->view(), first));
   });
-  const SegmentView rest = turned(sequence, part_of(own, first, held, rest_heads), first + kept);
+  const SegmentView rest = turned(sequence, part_of(own, first, held, heads), first + kept);
   see(at, all, rest);
-  each([&](std::size_t i, std::size_t begin) { see(begin, rows[i].count, probes_[i]->view()); });
-
-  const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
-  const std::size_t cols = kept + held - first;
-  const auto probe_of = [&](std::size_t i, std::size_t begin) {
-    return ProbeRows{{q.row(begin), rows[i].count, q.cols, q.stride},
-                     out.lse.slice(begin, rows[i].count),
-                     positions.subspan(begin, rows[i].count)};
-  };
-  each([&](std::size_t i, std::size_t begin) {
-    ProbedRows& probed = *cache.questions[i].probed;
-    probed.reset(cols);
-    add_probe(ops_, params_, probe_of(i, begin), rest, sum, probed.part(kept, held - first));
+  for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
+    see(begin, rows[i].count, probes_[i]->view());
   });
-  if (kept > 0) {
-    each([&](std::size_t i, std::size_t begin) {
-      QuestionCache& question = cache.questions[i];
-      add_probe(ops_, params_, probe_of(i, begin), turned(sequence, question.kept->view(), first),
-                sum, question.probed->part(0, kept));
-    });
-  }
+  note_question_probes(sequence, local, rows, at, step, rest);
+}
+
+// What each probe pays to the document's `rest`, whose keys are turned, and to its own rows.
+void StageCache::note_question_probes(Sequence& sequence, std::size_t local,
+                                      std::span<const SequenceRows> rows, std::size_t at,
+                                      const Attending& step, const SegmentView& rest) {
+  LayerCache& cache = sequence.layers[local];
+  const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
+  const std::size_t kept = cache.questions.front().kept->rows(0);
+  const std::size_t others = rest.most_rows();
+  for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
+    ProbedRows& probed = *cache.questions[i].probed;
+    probed.reset(kept + others);
+    add_probe(ops_, params_, step.rows(begin, rows[i].count), rest, sum, probed.part(kept, others));
+  });
+  const std::size_t first =
+      std::min<std::size_t>(keep_of(sequence, local).first, cache.own->rows(0));
+  for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
+    if (kept == 0) return;
+    QuestionCache& question = cache.questions[i];
+    add_probe(ops_, params_, step.rows(begin, rows[i].count),
+              turned(sequence, question.kept->view(), first), sum, question.probed->part(0, kept));
+  });
   sequence.probed = true;
 }
 

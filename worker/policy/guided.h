@@ -5,22 +5,16 @@
 #include <memory>
 #include <vector>
 
+#include "worker/policy/observed.h"
 #include "worker/policy/scorer.h"
 
 namespace varve {
-
-/// Some rows of a step that are one probe, after their attention.
-struct ProbeRows {
-  ConstMatrix q;                            // [t, Hq * D], after rotation
-  ConstMatrix lse;                          // [t, Hq], over all that they see
-  std::span<const std::int32_t> positions;  // [t]
-};
 
 /// The probability that each row receives from one probe: per query head the maximum over the
 /// probe's tokens (or their sum), summed over the query heads of a key head. `scores` [Hkv, rows of
 /// the segment], host floats, become the maximum of what they are and that, so that several probes
 /// may follow one another in any order.
-void add_probe(Ops& ops, const AttendParams& params, const ProbeRows& probe,
+void add_probe(Ops& ops, const AttendParams& params, const ObservedRows& probe,
                const SegmentView& segment, bool sum_over_tokens, Matrix scores);
 
 /// Scores that are added up over layers, heads and ranks: exact in any order, so that a sum does

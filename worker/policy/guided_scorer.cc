@@ -31,7 +31,7 @@ class GuidedScorer final : public Scorer {
 
 }  // namespace
 
-void add_probe(Ops& ops, const AttendParams& params, const ProbeRows& probe,
+void add_probe(Ops& ops, const AttendParams& params, const ObservedRows& probe,
                const SegmentView& segment, bool sum_over_tokens, Matrix scores) {
   const std::size_t heads = params.q_heads;
   const std::size_t n = segment.most_rows();

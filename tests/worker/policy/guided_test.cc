@@ -27,7 +27,7 @@ class GuidedTest : public testing::TestWithParam<std::string> {
     const auto part = [&](ConstMatrix m) {
       return ConstMatrix{m.row(begin), end - begin, m.cols, m.stride};
     };
-    add_probe(*ops_, scene.params(), {part(scene.queries()), part(scene.lse()), positions},
+    add_probe(*ops_, scene.params(), {part(scene.queries()), part(scene.lse()), positions, {}},
               scene.segments(held, {}).front(), sum, scores);
   }
 
