@@ -38,6 +38,11 @@ struct Projection {
   const Weight* bias = nullptr;  // [N] in float32
 };
 
+/// How `linear` multiplies. kFloat: in float32. kSplit: on matrix units that take both factors as
+/// sums of two bfloat16, if the machine has any; that is many times as fast for many rows, slower
+/// for one, and each product is off by up to 2^-16 of itself. Without them, kSplit is kFloat.
+enum class Products : std::uint8_t { kFloat, kSplit };
+
 /// What a token is chosen by: of one row, the index of the largest element (the lowest among
 /// equals), its value, and the natural logarithm of the sum of exp(x - largest).
 struct RowSummary {
@@ -92,8 +97,13 @@ class Ops {
   /// out[t] = table[tokens[t]] as float32. table [V, K] in any dtype, out [T, K].
   virtual void embed(std::span<const std::int32_t> tokens, const Weight& table, Matrix out) = 0;
   /// For each: y = x [T, K] w^T (+ bias). Together they read x once.
-  virtual void linear(ConstMatrix x, std::span<const Projection> outputs) = 0;
-  void linear(ConstMatrix x, const Projection& output) { linear(x, std::span(&output, 1)); }
+  virtual void linear(ConstMatrix x, std::span<const Projection> outputs, Products products) = 0;
+  void linear(ConstMatrix x, std::span<const Projection> outputs) {
+    linear(x, outputs, Products::kFloat);
+  }
+  void linear(ConstMatrix x, const Projection& output, Products products = Products::kFloat) {
+    linear(x, std::span(&output, 1), products);
+  }
 
   // Elementwise.
   /// Each row of x is `cols / gain.cols` groups of gain.cols elements; every group is scaled to

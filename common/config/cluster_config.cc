@@ -23,6 +23,7 @@ constexpr std::array kBackends = {
     Named<Backend>{"cpu", Backend::kCpu},
     Named<Backend>{"reference", Backend::kReference},
     Named<Backend>{"cuda", Backend::kCuda},
+    Named<Backend>{"cpu:amx", Backend::kCpuAmx},
     Named<Backend>{"cpu:avx512", Backend::kCpuAvx512},
     Named<Backend>{"cpu:avx2", Backend::kCpuAvx2},
     Named<Backend>{"cpu:sse4", Backend::kCpuSse4},

@@ -32,13 +32,14 @@
 
 namespace varve {
 
-/// kCpuAvx512 and those after it are the cpu backend held to one instruction set. Whether a machine
+/// kCpuAmx and those after it are the cpu backend held to one instruction set. Whether a machine
 /// has it is known where the backend is made (make_ops), not here: rank 0 reads for all machines.
 enum class Backend {
   kAuto,
   kCpu,
   kReference,
   kCuda,
+  kCpuAmx,
   kCpuAvx512,
   kCpuAvx2,
   kCpuSse4,

@@ -92,8 +92,8 @@ void add_cluster(CLI::App& app, std::optional<std::filesystem::path>& cluster,
   add_setting(app, overrides, "--layers", "cluster.layers",
               "stage cut, one A:B per rank, for example 0:15,15:30; or auto");
   add_setting(app, overrides, "--backend", "cluster.backend",
-              "auto, cpu, reference, cuda, or one instruction set: cpu:avx512, cpu:avx2, "
-              "cpu:sse4, cpu:neon, cpu:scalar");
+              "auto, cpu, reference, cuda, or one instruction set: cpu:amx, cpu:avx512, "
+              "cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar");
   add_setting(app, overrides, "--threads", "cluster.threads", "threads of each rank, or auto");
   add_setting(app, overrides, "--memory", "cluster.memory", "limit per rank, for example 24GiB");
 }

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "kernels/checks.h"
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/attend.h"
 #include "kernels/cpu/cached_rows.h"
 #include "kernels/cpu/linear.h"
@@ -25,6 +26,9 @@ namespace {
 constexpr std::size_t kParallelElements = std::size_t{1} << 15U;
 // Rows of x that gemm takes at once (a multiple of every block_rows): bounds its packed copy.
 constexpr std::size_t kGemmRows = 516;
+
+constexpr std::size_t kSplitRows = 1024;  // the same of matrix units
+static_assert(kSplitRows % kAmxBlockRows == 0);
 
 // A weight of one row is a vector and stays as it is stored; matrices are packed.
 bool is_packed(const Weight& weight) {
@@ -70,7 +74,8 @@ class CpuOps final : public Ops {
         pool_(threads, cores),
         attention_(isa.target, pool_),
         cached_rows_(rows_, pool_) {
-    for (std::size_t i = 0; i < threads; ++i) tiles_.push_back(allocate_host(linear_.tile_bytes));
+    const std::size_t bytes = std::max(linear_.tile_bytes, isa.amx ? amx_scratch_bytes() : 0);
+    for (std::size_t i = 0; i < threads; ++i) tiles_.push_back(allocate_host(bytes));
   }
 
   std::string describe() const override { return fmt::format("cpu ({})", isa_.name); }
@@ -110,13 +115,17 @@ class CpuOps final : public Ops {
     });
   }
 
-  void linear(ConstMatrix x, std::span<const Projection> outputs) override {
+  void linear(ConstMatrix x, std::span<const Projection> outputs, Products products) override {
     for (const Projection& output : outputs) check_linear(x, output);
-    for (std::size_t row = 0; row < x.rows; row += kGemmRows) {
-      const std::size_t count = std::min(kGemmRows, x.rows - row);
+    const bool split = isa_.amx && products == Products::kSplit;
+    const std::size_t most = split ? kSplitRows : kGemmRows;
+    for (std::size_t row = 0; row < x.rows; row += most) {
+      const std::size_t count = std::min(most, x.rows - row);
       list_jobs(rows_of(x, row, count), outputs, row);
       if (jobs_.empty()) continue;
-      if (count <= linear_.gemv_rows) {
+      if (split) {
+        split_gemm();
+      } else if (count <= linear_.gemv_rows) {
         gemv();
       } else {
         gemm();
@@ -294,9 +303,7 @@ class CpuOps final : public Ops {
 
   void gemm() {
     const ConstMatrix& x = jobs_.front().x;
-    const std::size_t bytes = x.rows * x.cols * sizeof(float);
-    if (packed_x_.bytes() < bytes) packed_x_ = allocate_host(bytes);
-    auto* packed = packed_x_.as<float>();
+    auto* packed = static_cast<float*>(room_for_x(x.rows * x.cols * sizeof(float)));
     const std::size_t blocks = (x.rows + linear_.block_rows - 1) / linear_.block_rows;
     pool_.split(blocks, [&](std::size_t begin, std::size_t end, std::size_t) {
       linear_.pack(x, begin, end, packed);
@@ -306,6 +313,31 @@ class CpuOps final : public Ops {
         linear_.gemm(job, packed, begin, end, tiles_[thread].as<float>());
       });
     });
+  }
+
+  /// gemm on matrix units, whatever the number of rows.
+  void split_gemm() {
+    const ConstMatrix& x = jobs_.front().x;
+    void* packed = room_for_x(amx_packed_bytes(x.rows, x.cols));
+    const std::size_t blocks = (x.rows + kAmxBlockRows - 1) / kAmxBlockRows;
+    pool_.split(blocks, [&](std::size_t begin, std::size_t end, std::size_t) {
+      amx_pack(x, begin, end, packed);
+    });
+    // Several panels share the reading of x, but every thread should have some pieces of work.
+    const std::size_t panels = panels_of_jobs();
+    const std::size_t size = std::clamp<std::size_t>(panels / (3 * pool_.size()), 1, 8);
+    pool_.each((panels + size - 1) / size, [&](std::size_t piece, std::size_t thread) {
+      const std::size_t first = piece * size;
+      const std::size_t last = std::min(first + size, panels);
+      for_panels(first, last, [&](const LinearJob& job, std::size_t begin, std::size_t end) {
+        amx_gemm(job, linear_.decode_panel, packed, begin, end, tiles_[thread].data());
+      });
+    });
+  }
+
+  void* room_for_x(std::size_t bytes) {
+    if (packed_x_.bytes() < bytes) packed_x_ = allocate_host(bytes);
+    return packed_x_.data();
   }
 
   // A weight of one output: the same chain of multiply-adds as in a panel is not needed, one row

@@ -1,5 +1,6 @@
 #include "kernels/cpu/isa.h"
 
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/targets.h"
 
 namespace varve {
@@ -18,7 +19,9 @@ std::vector<Isa> isas() {
   // The baseline needs no detection: this very code was compiled for it.
   const std::int64_t usable = (hwy::SupportedTargets() | HWY_STATIC_TARGET) & HWY_TARGETS;
   for (const Isa& isa : kKnown) {
-    if ((usable & isa.target) != 0) found.push_back(isa);
+    if ((usable & isa.target) == 0) continue;
+    if (isa.target == HWY_AVX3 && has_amx()) found.push_back({HWY_AVX3, "amx", true});
+    found.push_back(isa);
   }
   return found;
 }

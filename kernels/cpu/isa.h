@@ -9,7 +9,8 @@ namespace varve {
 
 struct Isa {
   std::int64_t target = 0;  // Highway's bit
-  std::string_view name;    // "avx512", "avx2", "sse4", "neon", "scalar"
+  std::string_view name;    // "amx", "avx512", "avx2", "sse4", "neon", "scalar"
+  bool amx = false;         // matrix units beside it (amx.h)
 };
 
 /// Best first; never empty.

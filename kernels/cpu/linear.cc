@@ -336,6 +336,11 @@ void gemm(const LinearJob& job, const float* packed, std::size_t panel_begin, st
   }
 }
 
+void decode_panel(const PanelWeight& w, std::size_t p, std::size_t k_begin, std::size_t k_end,
+                  float* tile) {
+  decoder_of(w.dtype).tile(w.panel(p), 0, k_begin, k_end, tile);
+}
+
 // Decodes the columns that hold the row and drops the others.
 void decode_row(const PanelWeight& w, std::size_t row, float* out) {
   HWY_ALIGN float tile[kGroupK * kMicroCols];
@@ -358,6 +363,7 @@ LinearKernels make_linear_kernels() {
           .gemv = &gemv,
           .pack = &pack,
           .gemm = &gemm,
+          .decode_panel = kMicroCols == kPanelOutputs ? &decode_panel : nullptr,
           .decode_row = &decode_row};
 }
 

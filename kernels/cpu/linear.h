@@ -17,6 +17,11 @@ struct LinearJob {
   Matrix y;
 };
 
+/// tile [k_end - k_begin][kPanelOutputs] = panel p of the weight, decoded. k_begin is a multiple of
+/// kGroupK; `tile` is aligned as a Buffer.
+using DecodePanel = void (*)(const PanelWeight& w, std::size_t p, std::size_t k_begin,
+                             std::size_t k_end, float* tile);
+
 /// Few rows go through `gemv`, which streams the weight once and decodes it in registers. Many rows
 /// go through pack and gemm, which decode a tile of the weight into the cache and use it for all
 /// rows. Both give the same bits.
@@ -30,6 +35,7 @@ struct LinearKernels {
   void (*pack)(ConstMatrix x, std::size_t block_begin, std::size_t block_end, float* packed);
   void (*gemm)(const LinearJob& job, const float* packed, std::size_t panel_begin,
                std::size_t panel_end, float* tile);
+  DecodePanel decode_panel;  // none where a panel is more than two vectors
   /// out [K] = row `row` of the weight, decoded.
   void (*decode_row)(const PanelWeight& w, std::size_t row, float* out);
 };

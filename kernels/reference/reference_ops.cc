@@ -79,7 +79,7 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void linear(ConstMatrix x, std::span<const Projection> outputs) override {
+  void linear(ConstMatrix x, std::span<const Projection> outputs, Products /*products*/) override {
     for (const Projection& output : outputs) {
       check_linear(x, output);
       project(x, output);

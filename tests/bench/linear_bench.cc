@@ -33,14 +33,15 @@ Scene make_scene(Bench& bench, DType dtype, const Shape& shape) {
   return scene;
 }
 
-void run(benchmark::State& state, Bench& bench, const Scene& scene, std::size_t rows) {
+void run(benchmark::State& state, Bench& bench, const Scene& scene, std::size_t rows,
+         Products products) {
   const TensorView w = scene.stored.view();
   const Activations x(bench, rows, w.cols);
   const Activations y(bench, rows, w.rows);
   const Work work{2.0 * static_cast<double>(rows) * static_cast<double>(w.rows * w.cols),
                   static_cast<double>(w.bytes()) + x.bytes() + y.bytes()};
   measure(state, bench, work, [&](std::size_t i) {
-    bench.ops->linear(x.view(), {scene.weights[i % scene.weights.size()], y.view()});
+    bench.ops->linear(x.view(), {scene.weights[i % scene.weights.size()], y.view()}, products);
   });
 }
 
@@ -54,10 +55,14 @@ void add_linear(Bench& bench) {
       if (shape.inputs % info.block_size != 0) continue;  // no such weight can be stored
       const std::string weight = fmt::format("linear/{}/{}", info.name, shape.name);
       for (const std::size_t rows : kRows) {
-        add(fmt::format("{}/T:{}", weight, rows), [=, &bench, &shape](benchmark::State& state) {
-          run(state, bench, last->get(weight, [&] { return make_scene(bench, dtype, shape); }),
-              rows);
-        });
+        for (const Products products : {Products::kFloat, Products::kSplit}) {
+          const char* how = products == Products::kSplit ? "split/" : "";
+          add(fmt::format("{}/{}T:{}", weight, how, rows), [=, &bench,
+                                                            &shape](benchmark::State& state) {
+            run(state, bench, last->get(weight, [&] { return make_scene(bench, dtype, shape); }),
+                rows, products);
+          });
+        }
       }
     }
   }

@@ -74,10 +74,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "full, streaming_llm, h2o, tova, snapkv, pyramidkv, adakv, knorm, keydiff, "
                 "expected_attention, zigzagkv, scope_slide, scope_adaptive, scope_discontinuous, "
                 "scope, kivi4, kivi2, guided"},
-        Refusal{"", "--backend cpuu",
-                "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean 'cpu'?; "
-                "known: auto, cpu, reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, "
-                "cpu:scalar"},
+        Refusal{
+            "", "--backend cpuu",
+            "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean 'cpu'?; "
+            "known: auto, cpu, reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, "
+            "cpu:scalar"},
         Refusal{"", "--layers 0:1,0:2",
                 "--set 'cluster.layers=0:1,0:2': layers: 0:2 must begin at 1, where the range "
                 "before it ends"},

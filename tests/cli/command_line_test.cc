@@ -51,16 +51,17 @@ TEST_F(CommandLineJob, AllProblemsAtOnceWithTheirPlaces) {
   for (const char* verb : {"validate", "run", "plan"}) {
     const Ended ended = run(verb, "--backend cpuu");
     EXPECT_EQ(ended.code, 2);
-    EXPECT_EQ(ended.err,
-              std::string(verb == std::string_view("validate") ? "" : "varve: ") +
-                  "job.yaml:1:1: model: nowhere.gguf: no such file\n"
-                  "job.yaml:1:1: questions: is required\n"
-                  "job.yaml:3:1: unknown key 'questons'; did you mean 'questions'?; known: name, "
-                  "model, document, sampling, questions, chat, prefill, decode, cache, output\n"
-                  "job.yaml:4:11: prefill.chunk: must be between 1 and 65536, is 0\n"
-                  "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean "
-                  "'cpu'?; known: auto, cpu, reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, "
-                  "cpu:neon, cpu:scalar\n");
+    EXPECT_EQ(
+        ended.err,
+        std::string(verb == std::string_view("validate") ? "" : "varve: ") +
+            "job.yaml:1:1: model: nowhere.gguf: no such file\n"
+            "job.yaml:1:1: questions: is required\n"
+            "job.yaml:3:1: unknown key 'questons'; did you mean 'questions'?; known: name, "
+            "model, document, sampling, questions, chat, prefill, decode, cache, output\n"
+            "job.yaml:4:11: prefill.chunk: must be between 1 and 65536, is 0\n"
+            "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean "
+            "'cpu'?; known: auto, cpu, reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, "
+            "cpu:neon, cpu:scalar\n");
   }
 }
 

@@ -81,12 +81,15 @@ TEST_P(AllocationTest, Linear) {
     Rows x = Rows::random(rows, 288, random_);
     Rows ya(rows, 1024);
     Rows yb(rows, 1024);
-    EXPECT_EQ(
-        allocations_of_second([&] {
-          ops_->linear(x.view(), std::array{Projection{a, ya.view()}, Projection{b, yb.view()}});
-        }),
-        0U)
-        << rows;
+    for (const Products products : {Products::kFloat, Products::kSplit}) {
+      EXPECT_EQ(allocations_of_second([&] {
+                  ops_->linear(x.view(),
+                               std::array{Projection{a, ya.view()}, Projection{b, yb.view()}},
+                               products);
+                }),
+                0U)
+          << rows;
+    }
   }
 }
 

@@ -58,6 +58,10 @@ std::vector<std::string> all_backends() {
   return names;
 }
 
+bool tried_in_full(const std::string& backend) {
+  return backend == fast_backends().front() || backend == "cpu:avx512" || backend == "cpu:avx2";
+}
+
 std::string test_name(const std::string& text) {
   std::string name;
   std::copy_if(text.begin(), text.end(), std::back_inserter(name),

@@ -16,6 +16,8 @@ namespace varve::test {
 std::vector<std::string> all_backends();
 /// The same without the reference.
 std::vector<std::string> fast_backends();
+/// Whether slow tests run on it at full length: the best that this machine has, and what most have.
+bool tried_in_full(const std::string& backend);
 /// A GoogleTest suffix for a backend: letters and digits.
 std::string test_name(const std::string& text);
 

@@ -23,15 +23,17 @@ class InvarianceTest : public testing::TestWithParam<std::string> {
 };
 
 // Calls verb(begin, count) so that every row is covered: all at once, in chunks, one by one.
-constexpr std::size_t kChunks[] = {1000, 17, 9, 8, 7, 5, 4, 3, 2, 1};
+constexpr std::size_t kChunks[] = {1000, 33, 17, 9, 8, 7, 5, 4, 3, 2, 1};
 
 template <class Verb>
 void in_chunks(std::size_t rows, std::size_t chunk, const Verb& verb) {
   for (std::size_t at = 0; at < rows; at += chunk) verb(at, std::min(chunk, rows - at));
 }
 
+constexpr Products kProducts[] = {Products::kFloat, Products::kSplit};
+
 TEST_P(InvarianceTest, Linear) {
-  const std::size_t rows = 29;
+  const std::size_t rows = 45;
   const std::size_t outputs = 45;
   for (const DType dtype : kAllTypes) {
     const std::size_t cols = dtype_info(dtype).block_size == 1 ? 555 : 768;
@@ -39,20 +41,23 @@ TEST_P(InvarianceTest, Linear) {
     std::vector<float> bias(outputs);
     for (float& value : bias) value = random_.real();
     Rows x = Rows::random(rows, cols, random_);
-    Rows want(rows, outputs);
-    const auto single = make_ops(GetParam(), 1);
-    const Weight b1 = vector_weight(*single, bias);
-    single->linear(x.view(), {single->prepare(stored.view()), want.view(), &b1});
-    for (const auto& ops : teams()) {
-      const Weight w = ops->prepare(stored.view());
-      const Weight b = vector_weight(*ops, bias);
-      for (const std::size_t chunk : kChunks) {
-        Rows y(rows, outputs);
-        in_chunks(rows, chunk, [&](std::size_t at, std::size_t count) {
-          ops->linear(x.slice(at, count), {w, y.slice(at, count), &b});
-        });
-        EXPECT_TRUE(same_bits(y.view(), want.view()))
-            << dtype_info(dtype).name << " in chunks of " << chunk;
+    for (const Products products : kProducts) {
+      Rows want(rows, outputs);
+      const auto single = make_ops(GetParam(), 1);
+      const Weight b1 = vector_weight(*single, bias);
+      single->linear(x.view(), {single->prepare(stored.view()), want.view(), &b1}, products);
+      for (const auto& ops : teams()) {
+        const Weight w = ops->prepare(stored.view());
+        const Weight b = vector_weight(*ops, bias);
+        for (const std::size_t chunk : kChunks) {
+          Rows y(rows, outputs);
+          in_chunks(rows, chunk, [&](std::size_t at, std::size_t count) {
+            ops->linear(x.slice(at, count), {w, y.slice(at, count), &b}, products);
+          });
+          EXPECT_TRUE(same_bits(y.view(), want.view()))
+              << dtype_info(dtype).name << " in chunks of " << chunk
+              << (products == Products::kSplit ? ", split" : "");
+        }
       }
     }
   }
@@ -116,14 +121,17 @@ TEST_P(InvarianceTest, LinearOfSeveralWeights) {
       Rows x = Rows::random(rows, cols, random_);
       Rows alone[] = {{rows, 70}, {rows, 1}, {rows, 33}};
       Rows joint[] = {{rows, 70}, {rows, 1}, {rows, 33}};
-      ops->linear(x.view(), {wa, alone[0].view()});
-      ops->linear(x.view(), {wb, alone[1].view()});
-      ops->linear(x.view(), {wc, alone[2].view()});
-      ops->linear(x.view(),
-                  std::array{Projection{wa, joint[0].view()}, Projection{wb, joint[1].view()},
-                             Projection{wc, joint[2].view()}});
-      for (std::size_t i = 0; i < 3; ++i) {
-        EXPECT_TRUE(same_bits(joint[i].view(), alone[i].view())) << rows << " rows, " << i;
+      for (const Products products : kProducts) {
+        ops->linear(x.view(), {wa, alone[0].view()}, products);
+        ops->linear(x.view(), {wb, alone[1].view()}, products);
+        ops->linear(x.view(), {wc, alone[2].view()}, products);
+        ops->linear(x.view(),
+                    std::array{Projection{wa, joint[0].view()}, Projection{wb, joint[1].view()},
+                               Projection{wc, joint[2].view()}},
+                    products);
+        for (std::size_t i = 0; i < 3; ++i) {
+          EXPECT_TRUE(same_bits(joint[i].view(), alone[i].view())) << rows << " rows, " << i;
+        }
       }
     }
   }

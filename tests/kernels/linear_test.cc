@@ -25,7 +25,7 @@ class LinearTest : public testing::TestWithParam<Case> {
 
 struct Exact {
   std::vector<double> value;      // [T * N]
-  std::vector<double> magnitude;  // sum of absolute products, plus the bias
+  std::vector<double> magnitude;  // sum of absolute products, plus that of the bias
 };
 
 Exact multiply(const ConstMatrix& x, const std::vector<float>& w, std::size_t outputs,
@@ -50,8 +50,14 @@ Exact multiply(const ConstMatrix& x, const std::vector<float>& w, std::size_t ou
 // A sum of K products in any order is off by at most K + 2 roundings of the sum of magnitudes (the
 // classical bound, Higham, Accuracy and Stability, 3.1); instruction sets without fused
 // multiply-add round each product and each decoded weight once more.
+//
+// Split products: a bfloat16 has 8 significant bits, so x = x_hi + x_lo + e with |x_lo| <= 2^-9 |x|
+// and |e| <= 2^-18 |x|, w likewise. What x_hi w_hi + x_hi w_lo + x_lo w_hi leaves out of x w is
+// x_lo w_lo, e w and x e': 3 * 2^-18, which is 2^-16 less what all second-order terms take. A sum
+// then has three products where there was one, and a tile of 32 k adds one rounding for each of the
+// three and one for the two halves that it keeps.
 void expect_product(Ops& ops, DType dtype, std::size_t rows, std::size_t outputs, std::size_t cols,
-                    bool with_bias) {
+                    bool with_bias, Products products = Products::kFloat) {
   SCOPED_TRACE(testing::Message() << rows << " rows, " << outputs << " outputs, " << cols
                                   << " cols");
   Random random(rows * 31 + outputs * 7 + cols);
@@ -62,16 +68,18 @@ void expect_product(Ops& ops, DType dtype, std::size_t rows, std::size_t outputs
   const Weight b = with_bias ? vector_weight(ops, bias) : Weight{};
   Rows x = Rows::random(rows, cols, random, 3);
   Rows y(rows, outputs, 5);
-  ops.linear(x.view(), {w, y.view(), with_bias ? &b : nullptr});
+  ops.linear(x.view(), {w, y.view(), with_bias ? &b : nullptr}, products);
 
   const Exact exact = multiply(x.view(), stored.decoded(), outputs, bias);
   Rows want(rows, outputs);
   for (std::size_t i = 0; i < exact.value.size(); ++i) {
     want.row(i / outputs)[i % outputs] = static_cast<float>(exact.value[i]);
   }
-  const double roundings = static_cast<double>(2 * cols + 4);
+  const bool split = products == Products::kSplit;
+  const double roundings = static_cast<double>(split ? 4 * cols + 8 : 2 * cols + 4);
+  const double relative = roundings * kEps + (split ? 0x1p-16 : 0);
   EXPECT_TRUE(near(y.view(), want.view(), [&](std::size_t r, std::size_t c) {
-    return roundings * kEps * exact.magnitude[r * outputs + c];
+    return relative * exact.magnitude[r * outputs + c];
   }));
   EXPECT_TRUE(y.gaps_intact());
 }
@@ -101,6 +109,38 @@ TEST_P(LinearTest, TakesOddNumbersOfColumns) {
 
 TEST_P(LinearTest, DoesNothingForNoRows) {
   expect_product(*ops_, dtype_, 0, 40, cols(32), false);
+}
+
+void expect_floats(Ops& ops, DType dtype, std::size_t cols) {
+  Random random(8);
+  const StoredWeight stored(dtype, 37, cols, random);
+  const Weight w = ops.prepare(stored.view());
+  for (const std::size_t rows : {1, 40}) {
+    const Rows x = Rows::random(rows, cols, random);
+    Rows split(rows, 37);
+    Rows whole(rows, 37);
+    ops.linear(x.view(), {w, split.view()}, Products::kSplit);
+    ops.linear(x.view(), {w, whole.view()}, Products::kFloat);
+    EXPECT_TRUE(same_bits(split.view(), whole.view())) << rows << " rows";
+  }
+}
+
+TEST_P(LinearTest, SplitProductsMatchTheSumInDoubleAndAreFloatsWithoutMatrixUnits) {
+  if (ops_->describe() != "cpu (amx)") return expect_floats(*ops_, dtype_, cols(96));
+  const auto expect = [this](std::size_t rows, std::size_t outputs, std::size_t columns) {
+    expect_product(*ops_, dtype_, rows, outputs, cols(columns), true, Products::kSplit);
+  };
+  for (std::size_t rows = 1; rows <= 67; ++rows) expect(rows, 33, 96);
+  for (const std::size_t outputs : {1, 2, 15, 16, 17, 31, 32, 64, 65, 100}) {
+    for (const std::size_t rows : {1, 16, 33, 64}) expect(rows, outputs, 64);
+  }
+  // 576 columns are multiplied at a time.
+  for (const std::size_t columns : {1, 2, 7, 31, 33, 63, 575, 576, 577, 609, 1600}) {
+    for (const std::size_t rows : {1, 32, 45}) expect(rows, 34, columns);
+  }
+  // Rows are taken 1024 at a time, panels of 32 outputs several at a time.
+  expect(1030, 3, 32);
+  expect(35, 640, 600);
 }
 
 TEST_P(LinearTest, EmbedsTheStoredRow) {

@@ -97,10 +97,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refusal{"backend: gpu",
                 "1: backend: unknown value 'gpu'; did you mean 'cpu'?; known: auto, cpu, "
-                "reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
+                "reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
         Refusal{"backend: cpu:avx3",
                 "1: backend: unknown value 'cpu:avx3'; did you mean 'cpu:avx2'?; known: auto, cpu, "
-                "reference, cuda, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
+                "reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
         Refusal{"transport: nccl", "1: transport: unknown value 'nccl'; known: auto, mpi, threads"},
         Refusal{"ranks: 0", "1: ranks: must be between 1 and 1024, is 0"},
         Refusal{"ranks: auto",
