@@ -9,12 +9,15 @@
 namespace varve {
 namespace {
 
-Step open_step(std::uint32_t sequence, std::optional<std::uint32_t> parent, std::uint32_t rows) {
+// `prompt`: how many of its rows are read, before those that are generated.
+Step open_step(std::uint32_t sequence, std::optional<std::uint32_t> parent, std::uint32_t rows,
+               std::uint32_t prompt) {
   Step step;
   step.kind = StepKind::kOpen;
   step.sequence = sequence;
   step.parent = parent.value_or(kNoSequence);
   step.capacity = rows;
+  step.prompt_rows = prompt;
   return step;
 }
 
@@ -95,7 +98,7 @@ void BenchSource::plan_prefix(std::uint32_t depth) {
   plan_prefix_end();
   if (depth == 0) return;
   prefix_ = next_sequence_++;
-  plan(open_step(*prefix_, {}, depth));
+  plan(open_step(*prefix_, {}, depth, depth));
   for (std::uint32_t at = 0; at < depth; at += run_.chunk) {
     const std::uint32_t count = std::min(run_.chunk, depth - at);
     prefix_read_ = plan_rows(*prefix_, at, count, at + count == depth, false);
@@ -114,7 +117,8 @@ void BenchSource::plan_repetition(std::size_t of, bool counts) {
   const std::uint32_t first = next_sequence_;
   next_sequence_ += c.sequences;
   for (std::uint32_t i = 0; i < c.sequences; ++i) {
-    plan(open_step(first + i, prefix_, c.tokens), prefix_read_);
+    const bool reads = c.kind == BenchCase::Kind::kPrompt;
+    plan(open_step(first + i, prefix_, c.tokens, reads ? c.tokens : 0), prefix_read_);
   }
   Repetition& repetition =
       repetition_.emplace(Repetition{.of = of, .counts = counts, .begin = {}, .last_steps = {}});

@@ -31,12 +31,23 @@ struct LayerScratch {
 using Attend = std::function<void(std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
                                   std::optional<std::size_t> window, Partial out)>;
 
+/// Rows of a step that come one behind the other and are multiplied alike.
+struct RowRun {
+  std::size_t rows = 0;
+  Products products = Products::kFloat;
+};
+
 struct LayerContext {
   Ops& ops;
   const ModelConfig& config;
-  LayerScratch scratch;  // views of T rows
-  ConstMatrix angles;    // cos, sin [T, rope_dims]
+  LayerScratch scratch;            // views of T rows
+  ConstMatrix angles;              // cos, sin [T, rope_dims]
+  std::span<const RowRun> runs{};  // of the T rows
   const Attend& attend;
+
+  /// Ops::linear, each run of rows in its way.
+  void linear(ConstMatrix x, std::span<const Projection> outputs) const;
+  void linear(ConstMatrix x, const Projection& output) const { linear(x, std::span(&output, 1)); }
 };
 
 class DecoderLayer {

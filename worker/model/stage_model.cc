@@ -1,5 +1,7 @@
 #include "worker/model/stage_model.h"
 
+#include <numeric>
+
 #include "common/error.h"
 
 namespace varve {
@@ -71,8 +73,12 @@ void StageModel::embed(std::span<const std::int32_t> tokens) {
   ops_.embed(tokens, embedding_, residual(tokens.size()));
 }
 
-void StageModel::run(std::span<const std::int32_t> positions, const Attend& attend) {
+void StageModel::run(std::span<const std::int32_t> positions, std::span<const RowRun> runs,
+                     const Attend& attend) {
   const std::size_t rows = positions.size();
+  const auto add = [](std::size_t sum, const RowRun& run) { return sum + run.rows; };
+  VARVE_CHECK(std::accumulate(runs.begin(), runs.end(), std::size_t{0}, add) == rows,
+              "{} runs of other than {} rows", runs.size(), rows);
   const Matrix x = residual(rows);
   const Matrix angles = angles_.slice(0, rows);
   ops_.rope_angles(positions, inv_freq_, angles);
@@ -80,6 +86,7 @@ void StageModel::run(std::span<const std::int32_t> positions, const Attend& atte
                              .config = model_.config(),
                              .scratch = scratch(rows),
                              .angles = angles,
+                             .runs = runs,
                              .attend = attend};
   for (const auto& layer : decoder_) layer->forward(context, x);
 }

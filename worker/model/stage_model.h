@@ -31,8 +31,9 @@ class StageModel {
   Matrix residual(std::size_t rows) const;
   /// First stage: fills the residual from token ids. ids outside the vocabulary are a bug.
   void embed(std::span<const std::int32_t> tokens);
-  /// Applies the stage's layers to the residual of positions.size() rows.
-  void run(std::span<const std::int32_t> positions, const Attend& attend);
+  /// Applies the stage's layers to the residual of positions.size() rows, as many as in `runs`.
+  void run(std::span<const std::int32_t> positions, std::span<const RowRun> runs,
+           const Attend& attend);
   /// Last stage: most rows of a call of `logits`.
   std::size_t samples() const { return logits_.rows; }
   /// Last stage: logits [n, vocab] of the given rows of the residual, in that order.

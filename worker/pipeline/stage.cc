@@ -108,6 +108,7 @@ void Stage::apply(const Step& step) {
   switch (step.kind) {
     case StepKind::kOpen:
       cache_.open(step);
+      if (step.parent == kNoSequence) documents_[step.sequence] = step.prompt_rows;
       if (model_.is_last()) sampling_[step.sequence] = step.sampling;
       break;
     case StepKind::kRows:
@@ -128,6 +129,7 @@ void Stage::apply(const Step& step) {
       return;
     case StepKind::kRelease:
       cache_.release(step.sequence);
+      documents_.erase(step.sequence);
       sampling_.erase(step.sequence);
       if (results_) results_->settle(step.sequence);
       break;
@@ -148,8 +150,26 @@ void Stage::fill_positions(const Step& step) {
               "a step of {} rows, room for {}", positions_.size(), options_.rows);
 }
 
+// Rows of several sequences may share a step.
+void Stage::fill_runs(const Step& step) {
+  runs_.clear();
+  const auto add = [this](std::size_t rows, Products products) {
+    if (rows == 0) return;
+    if (runs_.empty() || runs_.back().products != products) runs_.push_back({0, products});
+    runs_.back().rows += rows;
+  };
+  for (const SequenceRows& r : step.rows) {
+    const auto document = documents_.find(r.sequence);
+    const std::uint32_t end = document == documents_.end() ? 0 : document->second;
+    const std::uint32_t read = r.probe ? r.count : std::min(r.count, end - std::min(end, r.begin));
+    add(read, Products::kSplit);
+    add(r.count - read, Products::kFloat);
+  }
+}
+
 void Stage::run_rows(const Step& step) {
   fill_positions(step);
+  fill_runs(step);
   const Matrix x = model_.residual(positions_.size());
   if (inlet_) {
     note(ActivityKind::kReceiving, step.id, comm_.rank() - 1);
@@ -169,7 +189,7 @@ void Stage::run_rows(const Step& step) {
     };
     rotations_.resize(positions_.size());
     cache_.begin(step.rows, rotations_);
-    model_.run(rotations_, attend);
+    model_.run(rotations_, runs_, attend);
   }
   if (outlet_) {
     note(ActivityKind::kSending, step.id, comm_.rank() + 1);

@@ -74,6 +74,7 @@ class Stage {
   void load(const Step& step);
   std::vector<float> share_statistics(const std::vector<float>& own, std::uint64_t step);
   void fill_positions(const Step& step);
+  void fill_runs(const Step& step);
   /// A row whose logits are wanted, and the token that follows it if that is known.
   struct Wanted {
     std::size_t row;  // of the step
@@ -102,6 +103,12 @@ class Stage {
   std::optional<ResultOutbox> results_;               // last stage, unless it is stage 0 too
   std::map<std::uint32_t, SamplingParams> sampling_;  // last stage: of the open sequences
 
+  /// Of the open sequences without a parent: rows of the prompt, which is the document. Reading one
+  /// is most of a run's work, and may use what the backend has for it (Products::kSplit). Whether a
+  /// row does depends on its sequence and position alone.
+  std::map<std::uint32_t, std::uint32_t> documents_;
+
+  std::vector<RowRun> runs_;             // [T] in total, of the step at hand
   std::vector<std::int32_t> positions_;  // [T] of the step at hand, in the document
   std::vector<std::int32_t> rotations_;  // [T] the positions that its queries and keys turn by
   std::vector<Wanted> wanted_;           // of the step

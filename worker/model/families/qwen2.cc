@@ -26,12 +26,12 @@ class Qwen2Layer : public DecoderLayer {
     const LayerScratch& s = context.scratch;
 
     ops.rms_norm(x, norm_, config.norm_eps, s.h);
-    ops.linear(s.h, std::array{Projection{wq_, s.q, &bq_}, Projection{wk_, s.k, &bk_},
-                               Projection{wv_, s.v, &bv_}});
+    context.linear(s.h, std::array{Projection{wq_, s.q, &bq_}, Projection{wk_, s.k, &bk_},
+                                   Projection{wv_, s.v, &bv_}});
     ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
     ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
     context.attend(layer_, s.q, s.k, s.v, config.sliding_window, s.o);
-    ops.linear(s.o.out, {wo_, s.h});
+    context.linear(s.o.out, {wo_, s.h});
     ops.add(s.h, x);
 
     mlp_.forward(context, x);

@@ -26,13 +26,14 @@ class Qwen3Layer : public DecoderLayer {
     const LayerScratch& s = context.scratch;
 
     ops.rms_norm(x, norm_, config.norm_eps, s.h);
-    ops.linear(s.h, std::array{Projection{wq_, s.q}, Projection{wk_, s.k}, Projection{wv_, s.v}});
+    context.linear(s.h,
+                   std::array{Projection{wq_, s.q}, Projection{wk_, s.k}, Projection{wv_, s.v}});
     ops.rms_norm(s.q, q_norm_, config.norm_eps, s.q);
     ops.rms_norm(s.k, k_norm_, config.norm_eps, s.k);
     ops.rope(s.q, context.angles, config.head_dim, config.rope_layout);
     ops.rope(s.k, context.angles, config.head_dim, config.rope_layout);
     context.attend(layer_, s.q, s.k, s.v, config.sliding_window, s.o);
-    ops.linear(s.o.out, {wo_, s.h});
+    context.linear(s.o.out, {wo_, s.h});
     ops.add(s.h, x);
 
     mlp_.forward(context, x);
