@@ -57,6 +57,8 @@ constexpr std::array kGuided = {
     choice("encode", kEncodings, 0,
            "what a chunk is read against: one cache for all questions; or its first and last rows "
            "alone, while each question keeps a cache of its own"),
+    share("contrast", 0,
+          "of what the other questions pay to a row that is taken off, where each keeps its own"),
 };
 constexpr std::array kScorers = {
     ComponentSpec{"none", "no row is scored"},

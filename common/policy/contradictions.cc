@@ -54,6 +54,12 @@ void check_scorer(const PolicyConfig& p, List& list) {
                     "encode local chooses for each question, which scope global does for all of "
                     "them; take scope stage or head"});
   }
+  if (is(p.scorer, "guided") && p.scorer.get("contrast") > 0 &&
+      p.scorer.choice("encode") != "local") {
+    list.push_back({"policy.scorer.guided",
+                    "contrast tells the rows of one question from those of the others, which only "
+                    "encode local keeps apart"});
+  }
   if (is(p.scorer, "guided") && !is(p.compaction, "per_chunk")) {
     list.push_back({"policy.compaction",
                     fmt::format("scorer guided looks while the document is read: it wants "

@@ -2,7 +2,9 @@
 // of its own, and what a scorer asked to have observed.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "common/error.h"
@@ -51,6 +53,27 @@ class ProbedRows {
     values_.assign(heads_ * rows, 0.0F);
     return part(0, rows);
   }
+  /// Of so many rows, the first `kept` as they were, the others zero.
+  void restart(std::size_t kept, std::size_t rows) {
+    const std::vector<float> before = values_;
+    const std::size_t held = before.size() / heads_;
+    VARVE_CHECK(kept <= held, "{} of {} scores", kept, held);
+    reset(rows);
+    for (std::size_t h = 0; h < heads_; ++h) {
+      std::copy_n(before.data() + h * held, kept, values_.data() + h * rows);
+    }
+  }
+  /// Of these rows alone, as many of each head.
+  void keep(const KeptRows& kept) {
+    const std::vector<float> before = values_;
+    const std::size_t held = rows();
+    reset(kept.heads.front().size());
+    for (std::size_t h = 0; h < heads_; ++h) {
+      std::transform(kept.heads[h].begin(), kept.heads[h].end(), values_.data() + h * rows(),
+                     [&](std::uint32_t row) { return before[h * held + row]; });
+    }
+  }
+  void restore(std::span<const float> values) { values_.assign(values.begin(), values.end()); }
   Matrix part(std::size_t first, std::size_t count) {
     return {values_.data() + first, heads_, count, rows()};
   }

@@ -19,9 +19,19 @@ void visit(A& a, SavedSegment& s) {
   a(s.rows, s.buffer);
 }
 
+/// What one question keeps of a document that is read locally.
+struct SavedQuestion {
+  SavedSegment kept;
+  std::vector<float> scores;  // [Hkv, kept rows], under a contrast; else none
+};
+template <class A>
+void visit(A& a, SavedQuestion& q) {
+  a(q.kept, q.scores);
+}
+
 struct SavedLayer {
   SavedSegment own;
-  std::vector<SavedSegment> questions;  // what each keeps, of a document that is read locally
+  std::vector<SavedQuestion> questions;
   std::vector<SavedObserved> observed;  // none or one
 };
 template <class A>

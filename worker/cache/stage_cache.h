@@ -159,6 +159,8 @@ class StageCache {
   void note_question_probes(Sequence& sequence, std::size_t local,
                             std::span<const SequenceRows> rows, std::size_t at,
                             const Attending& step, const SegmentView& rest);
+  static double contrast_of(const Sequence& sequence);
+  void take_off_others(LayerCache& cache, std::size_t kept, double contrast) const;
   void evict_for_questions(Sequence& sequence);
   KeptRows choose_for_question(const Sequence& sequence, std::size_t local,
                                std::size_t question) const;

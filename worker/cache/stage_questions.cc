@@ -106,19 +106,34 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
   note_question_probes(sequence, local, rows, at, step, rest);
 }
 
-// What each probe pays to the document's `rest`, whose keys are turned, and to its own rows.
+double StageCache::contrast_of(const Sequence& sequence) {
+  return sequence.policy->config.scorer.get("contrast");
+}
+
+// What each probe pays to the document's `rest`, whose keys are turned, and to its own rows. Under
+// a contrast those stand by what they were chosen for: the other probes do not see them.
 void StageCache::note_question_probes(Sequence& sequence, std::size_t local,
                                       std::span<const SequenceRows> rows, std::size_t at,
                                       const Attending& step, const SegmentView& rest) {
   LayerCache& cache = sequence.layers[local];
+  const double contrast = contrast_of(sequence);
   const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
   const std::size_t kept = cache.questions.front().kept->rows(0);
   const std::size_t others = rest.most_rows();
   for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
     ProbedRows& probed = *cache.questions[i].probed;
-    probed.reset(kept + others);
+    if (contrast > 0) {
+      probed.restart(kept, kept + others);
+    } else {
+      probed.reset(kept + others);
+    }
     add_probe(ops_, params_, step.rows(begin, rows[i].count), rest, sum, probed.part(kept, others));
   });
+  sequence.probed = true;
+  if (contrast > 0) {
+    take_off_others(cache, kept, contrast);
+    return;
+  }
   const std::size_t first =
       std::min<std::size_t>(keep_of(sequence, local).first, cache.own->rows(0));
   for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
@@ -127,7 +142,26 @@ void StageCache::note_question_probes(Sequence& sequence, std::size_t local,
     add_probe(ops_, params_, step.rows(begin, rows[i].count),
               turned(sequence, question.kept->view(), first), sum, question.probed->part(0, kept));
   });
-  sequence.probed = true;
+}
+
+// Rows that look alike to all questions (every "the pass key of") are worth little to one of them:
+// from what its probe pays goes a share of what the others pay on average.
+void StageCache::take_off_others(LayerCache& cache, std::size_t kept, double contrast) const {
+  const std::size_t questions = cache.questions.size();
+  if (questions < 2) return;
+  const std::size_t others = cache.questions.front().probed->rows() - kept;
+  for (std::size_t h = 0; h < model_.kv_heads; ++h) {
+    for (std::size_t row = 0; row < others; ++row) {
+      double all = 0;
+      for (const QuestionCache& q : cache.questions)
+        all += q.probed->part(kept, others).row(h)[row];
+      for (const QuestionCache& q : cache.questions) {
+        float& paid = q.probed->part(kept, others).row(h)[row];
+        const double mean = (all - paid) / static_cast<double>(questions - 1);
+        paid = static_cast<float>(paid - contrast * mean);
+      }
+    }
+  }
 }
 
 // Each head of a layer for itself.
@@ -174,6 +208,7 @@ void StageCache::keep_for_question(const Sequence& sequence, std::size_t local,
       }
     }
   }
+  if (contrast_of(sequence) > 0) question.probed->keep(kept);
   question.kept->keep(stay);
   for (std::size_t h = 0; h < model_.kv_heads; ++h) {
     question.kept->gather(own, h, come.heads[h]);

@@ -14,7 +14,9 @@ std::vector<std::byte> StageCache::save(std::uint32_t id) {
     SavedLayer& layer = saved.layers.emplace_back();
     layer.own = cache.own->save();
     for (const QuestionCache& question : cache.questions) {
-      layer.questions.push_back(question.kept->save());
+      const bool scores = contrast_of(sequence) > 0;
+      layer.questions.push_back(
+          {question.kept->save(), scores ? question.probed->values() : std::vector<float>{}});
     }
     if (cache.observed) layer.observed.push_back(cache.observed->get().save());
   }
@@ -37,7 +39,8 @@ void StageCache::load(std::uint32_t id, std::span<const std::byte> bytes) {
     VARVE_CHECK(layer.questions.size() == cache.questions.size(), "{} questions were saved, not {}",
                 layer.questions.size(), cache.questions.size());
     for (std::size_t i = 0; i < cache.questions.size(); ++i) {
-      cache.questions[i].kept->load(layer.questions[i]);
+      cache.questions[i].kept->load(layer.questions[i].kept);
+      cache.questions[i].probed->restore(layer.questions[i].scores);
     }
     VARVE_CHECK(layer.observed.empty() == (cache.observed == nullptr), "layer {}: observed or not",
                 model_layer(local));

@@ -116,6 +116,14 @@ TEST(Contradictions, LocalReadingChoosesForEachQuestion) {
   EXPECT_THAT(of(policy), IsEmpty());
   policy.scorer.set("scope", 1);
   EXPECT_THAT(of(policy), IsEmpty());
+  policy.scorer.set("contrast", 0.5);
+  EXPECT_THAT(of(policy), IsEmpty());
+  policy.scorer.set("encode", 0);
+  EXPECT_THAT(of(policy), ElementsAre("policy.scorer.guided: contrast tells the rows of one "
+                                      "question from those of the others, which only encode local "
+                                      "keeps apart"));
+  policy.scorer.set("contrast", 0);
+  policy.scorer.set("encode", 1);
   policy.scorer.set("scope", 2);
   EXPECT_THAT(of(policy), ElementsAre("policy.scorer.guided: encode local chooses for each "
                                       "question, which scope global does for all of them; take "

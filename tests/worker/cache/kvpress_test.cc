@@ -101,14 +101,17 @@ class ReadDocument {
     const Matrix back{back_.as<float>(), tokens.size(), config_.rope_dims, config_.rope_dims};
     ops_->rope_angles(negated, inv_freq_, back);
     stage_.embed(tokens);
-    stage_.run(positions, [&](std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
-                              std::optional<std::size_t> window, Partial out) {
-      segments_[layer]->append(k, v, positions);
-      const AttendItem item{0, q.rows, segments_[layer]->view()};
-      ops_->clear(out);
-      ops_->attend(q, positions, {&item, 1}, params(window), out);
-      observed_[layer].observe({q, out.lse, positions, back}, {&item.segment, 1}, params(window));
-    });
+    const RowRun run{positions.size(), Products::kSplit};  // as a document
+    stage_.run(positions, {&run, 1},
+               [&](std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
+                   std::optional<std::size_t> window, Partial out) {
+                 segments_[layer]->append(k, v, positions);
+                 const AttendItem item{0, q.rows, segments_[layer]->view()};
+                 ops_->clear(out);
+                 ops_->attend(q, positions, {&item, 1}, params(window), out);
+                 observed_[layer].observe({q, out.lse, positions, back}, {&item.segment, 1},
+                                          params(window));
+               });
   }
 
   std::unique_ptr<Ops> ops_;

@@ -101,6 +101,9 @@ void add_guided(Budget budget, std::vector<PolicyCase>& all) {
     all.push_back({name + "_original_local_sum", guided});
     guided.scorer.set("tokens", 0);
     all.push_back({name + "_local", compact(guided)});
+    PolicyConfig contrasted = compact(guided);
+    contrasted.scorer.set("contrast", 1);
+    all.push_back({name + "_local_contrast", contrasted});
     all.push_back({name + "_local_int4", with(compact(guided), {few_bits("int4", 16)})});
   }
   PolicyConfig stored = small_preset("guided", budget);

@@ -52,6 +52,7 @@ TEST_P(Policies, ChunksCutsAndLimitsChangeNothing) {
 }
 
 TEST_P(Policies, AQuestionAloneIsAnsweredAsAmongOthers) {
+  if (GetParam().name.ends_with("contrast")) GTEST_SKIP() << "others are looked at";
   const Outcome whole = run_on_threads(base_, 2);
   for (const std::size_t q : base_.questions) {
     PipelineCase c = base_;
