@@ -101,7 +101,7 @@ class ReadDocument {
     const Matrix back{back_.as<float>(), tokens.size(), config_.rope_dims, config_.rope_dims};
     ops_->rope_angles(negated, inv_freq_, back);
     stage_.embed(tokens);
-    const RowRun run{positions.size(), Products::kSplit};  // as a document
+    const RowRun run{positions.size(), Products::kFloat};  // as kvpress multiplies
     stage_.run(positions, {&run, 1},
                [&](std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
                    std::optional<std::size_t> window, Partial out) {
