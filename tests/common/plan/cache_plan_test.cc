@@ -4,6 +4,7 @@
 
 #include "common/plan/segment_shape.h"
 #include "common/policy/presets.h"
+#include "tests/support/small_config.h"
 
 namespace varve {
 namespace {
@@ -12,14 +13,7 @@ constexpr std::size_t kRows = 1000;
 constexpr LayerRange kAll{0, 3};
 
 ModelConfig small_model() {
-  ModelConfig model;
-  model.layers = 3;
-  model.q_heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 32;
-  model.rope_dims = 32;
-  model.context = 4096;
-  return model;
+  return small_config(3, 32);
 }
 
 JobShape job_of(std::string_view preset, std::string_view budget = "") {

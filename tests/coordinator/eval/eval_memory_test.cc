@@ -5,6 +5,7 @@
 
 #include "common/plan/segment_shape.h"
 #include "common/policy/presets.h"
+#include "tests/support/small_config.h"
 
 namespace varve {
 namespace {
@@ -15,14 +16,7 @@ using testing::IsEmpty;
 constexpr LayerRange kAll{0, 3};
 
 ModelConfig small_model() {
-  ModelConfig model;
-  model.layers = 3;
-  model.q_heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 32;
-  model.rope_dims = 32;
-  model.context = 4096;
-  return model;
+  return small_config(3, 32);
 }
 
 PolicyConfig preset(std::string_view name, std::string_view budget = "") {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "common/policy/presets.h"
+#include "tests/support/small_config.h"
 #include "worker/cache/stage_cache.h"
 
 namespace varve {
@@ -19,13 +20,7 @@ constexpr std::uint32_t kAnswer = 12;
 constexpr std::uint32_t kChunk = 32;
 
 ModelConfig tiny_model() {
-  ModelConfig model;
-  model.layers = 3;
-  model.q_heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 8;
-  model.rope_dims = 8;
-  return model;
+  return small_config(3, 8);
 }
 
 PolicyConfig named(std::string_view name) {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "common/policy/presets.h"
+#include "tests/support/small_config.h"
 #include "worker/cache/stage_cache.h"
 
 namespace varve {
@@ -22,13 +23,7 @@ constexpr std::size_t kFirst = 3;
 const std::vector<float> kFrequencies = {1.0F, 0.1F, 0.01F, 0.001F};
 
 ModelConfig tiny_model() {
-  ModelConfig model;
-  model.layers = 2;
-  model.q_heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 8;
-  model.rope_dims = 8;
-  return model;
+  return small_config(2, 8);
 }
 
 // Row, layer and kind decide; before rotation.
