@@ -103,8 +103,7 @@ void check_checkpoint(const ConfigNode& prefill, const JobConfig& job) {
   if (job.checkpoint == 0 || job.policy.compaction.name == "per_chunk") return;
   prefill.problem(
       "checkpoint: can be had with a cache policy that compacts per_chunk, such as streaming_llm "
-      "or "
-      "guided; of others it would be the whole cache");
+      "or guided; of others it would be the whole cache");
 }
 
 void read_output(const ConfigNode& node, JobConfig& job) {

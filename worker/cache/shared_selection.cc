@@ -48,12 +48,10 @@ std::optional<std::vector<std::uint32_t>> SharedSelection::take(std::size_t rows
               known.size(), rows, sums.size());
   std::vector<float> scores;
   for (const std::uint32_t row : known) scores.push_back(from_fixed(sums[row]));
-  pool_max(scores, options_.kernel);
   const std::size_t newer = rows - known.size();
   const Keep of_known{keep.budget, keep.first, keep.last - std::min(keep.last, newer)};
-  const ConstMatrix one{scores.data(), 1, scores.size(), scores.size()};
   std::vector<std::uint32_t> kept =
-      select_rows(make_component("uniform"), one, of_known).heads.front();
+      best_pooled(std::move(scores), 1, known.size(), of_known, options_.kernel).heads.front();
   for (std::size_t row = known.size(); row < rows; ++row) {
     kept.push_back(static_cast<std::uint32_t>(row));
   }

@@ -39,18 +39,19 @@ class SharedSelection {
   void load(const std::vector<SavedScores>& saved);
 
  private:
-  void give(std::span<const std::int64_t> sums);
-  std::optional<std::vector<std::uint32_t>> take(std::size_t rows);
-  void drop_others(const std::vector<std::uint32_t>& kept);
-
-  Options options_;
-  ScoreExchange& exchange_;
   struct UnderWay {
     std::uint64_t number = 0;                       // of the exchange
     std::vector<std::uint32_t> known;               // which of its rows are still held
     std::optional<std::vector<std::int64_t>> sums;  // taken already
   };
+
+  void give(std::span<const std::int64_t> sums);
+  std::optional<std::vector<std::uint32_t>> take(std::size_t rows);
   std::vector<std::int64_t>& sums_of(UnderWay& scores);
+  void drop_others(const std::vector<std::uint32_t>& kept);
+
+  Options options_;
+  ScoreExchange& exchange_;
   std::deque<UnderWay> under_way_;  // oldest first
 };
 

@@ -165,6 +165,8 @@ class StageCache {
   KeptRows choose_for_question(const Sequence& sequence, std::size_t local,
                                std::size_t question) const;
   KeptRows choose_for_question(const Sequence& sequence, std::size_t question) const;
+  KeptRows best_for_question(const Sequence& sequence, std::size_t local, std::vector<float> scores,
+                             std::size_t heads) const;
   void keep_for_question(const Sequence& sequence, std::size_t local, const KeptRows& kept,
                          QuestionCache& question);
   void compact_for_questions(std::uint32_t id, Sequence& sequence, std::size_t local);

@@ -70,10 +70,7 @@ void StageCache::evict(Sequence& sequence) {
 // Of this stage's layers and heads.
 std::vector<std::int64_t> StageCache::probed_sums(const Sequence& sequence) const {
   std::vector<std::int64_t> sums(sequence.layers.front().own->rows(0));
-  for (const LayerCache& cache : sequence.layers) {
-    const std::vector<float>& probed = cache.probed->values();
-    for (std::size_t i = 0; i < probed.size(); ++i) sums[i % sums.size()] += to_fixed(probed[i]);
-  }
+  for (const LayerCache& cache : sequence.layers) add_fixed(cache.probed->values(), sums);
   return sums;
 }
 

@@ -49,20 +49,10 @@ KeptRows all_but(std::size_t rows, std::size_t begin, std::size_t end, std::size
   return {std::vector(heads, kept)};
 }
 
-// The best of the first `candidates` columns of pooled `scores` [heads, cols].
-KeptRows best_of(std::vector<float> scores, std::size_t heads, std::size_t candidates,
-                 std::size_t budget, std::size_t kernel) {
-  const std::size_t cols = scores.size() / heads;
-  for (std::size_t h = 0; h < heads; ++h) pool_max({scores.data() + h * cols, cols}, kernel);
-  return select_rows(make_component("uniform"), {scores.data(), heads, candidates, cols},
-                     {std::min(budget, candidates), 0, 0});
-}
-
 }  // namespace
 
 void StageCache::open_questions(Sequence& fresh, std::size_t local, std::size_t probed) {
-  const Keep keep = keep_of(fresh, local);
-  const std::size_t rows = keep.budget - keep.first - keep.last;
+  const std::size_t rows = own_kept_rows(fresh.policy->config, keep_of(fresh, local).budget);
   for (std::uint32_t i = 0; i < fresh.questions; ++i) {
     QuestionCache& question = fresh.layers[local].questions.emplace_back();
     question.kept = std::make_unique<Segment>(
@@ -167,28 +157,29 @@ void StageCache::take_off_others(LayerCache& cache, std::size_t kept, double con
 // Each head of a layer for itself.
 KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t local,
                                          std::size_t question) const {
-  const Keep keep = keep_of(sequence, local);
   const ProbedRows& probed = *sequence.layers[local].questions[question].probed;
-  return best_of(probed.values(), model_.kv_heads, probed.rows() - keep.last,
-                 keep.budget - keep.first - keep.last,
-                 sequence.policy->config.scorer.count("kernel"));
+  return best_for_question(sequence, local, probed.values(), model_.kv_heads);
 }
 
 // One choice for all heads and layers of the stage.
 KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t question) const {
-  const Keep keep = keep_of(sequence, 0);
-  const std::size_t cols = sequence.layers.front().questions[question].probed->rows();
-  std::vector<std::int64_t> sums(cols);
+  std::vector<std::int64_t> sums(sequence.layers.front().questions[question].probed->rows());
   for (const LayerCache& cache : sequence.layers) {
-    const std::vector<float>& probed = cache.questions[question].probed->values();
-    for (std::size_t i = 0; i < probed.size(); ++i) sums[i % cols] += to_fixed(probed[i]);
+    add_fixed(cache.questions[question].probed->values(), sums);
   }
-  std::vector<float> scores(cols);
-  std::transform(sums.begin(), sums.end(), scores.begin(), from_fixed);
-  const KeptRows best =
-      best_of(std::move(scores), 1, cols - keep.last, keep.budget - keep.first - keep.last,
-              sequence.policy->config.scorer.count("kernel"));
+  const KeptRows best = best_for_question(sequence, 0, from_fixed(sums), 1);
   return {std::vector(model_.kv_heads, best.heads.front())};
+}
+
+// Of scores [heads, rows] that end with the document's last rows, which stay anyway.
+KeptRows StageCache::best_for_question(const Sequence& sequence, std::size_t local,
+                                       std::vector<float> scores, std::size_t heads) const {
+  const PolicyConfig& policy = sequence.policy->config;
+  const Keep keep = keep_of(sequence, local);
+  const std::size_t candidates = scores.size() / heads - keep.last;
+  const std::size_t budget = std::min(own_kept_rows(policy, keep.budget), candidates);
+  return best_pooled(std::move(scores), heads, candidates, {budget, 0, 0},
+                     policy.scorer.count("kernel"));
 }
 
 // `kept` counts what the question holds, then the document's own rows behind the first ones.

@@ -21,5 +21,13 @@ void add_probe(Ops& ops, const AttendParams& params, const ObservedRows& probe,
 /// not depend on how a model was cut. A score of 1 is 2^36; 2^27 of them fit.
 std::int64_t to_fixed(float score);
 float from_fixed(std::int64_t sum);
+/// Adds scores [any number of heads, rows] up to `sums` [rows].
+void add_fixed(std::span<const float> scores, std::span<std::int64_t> sums);
+std::vector<float> from_fixed(std::span<const std::int64_t> sums);
+
+/// Pools `scores` [heads, columns] over `kernel` columns of a head; the best of the first
+/// `candidates` columns of each.
+KeptRows best_pooled(std::vector<float> scores, std::size_t heads, std::size_t candidates,
+                     const Keep& keep, std::size_t kernel);
 
 }  // namespace varve

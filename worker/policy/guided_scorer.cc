@@ -70,6 +70,23 @@ float from_fixed(std::int64_t sum) {
   return static_cast<float>(static_cast<double>(sum) / kFixedOne);
 }
 
+void add_fixed(std::span<const float> scores, std::span<std::int64_t> sums) {
+  for (std::size_t i = 0; i < scores.size(); ++i) sums[i % sums.size()] += to_fixed(scores[i]);
+}
+
+std::vector<float> from_fixed(std::span<const std::int64_t> sums) {
+  std::vector<float> scores;
+  for (const std::int64_t sum : sums) scores.push_back(from_fixed(sum));
+  return scores;
+}
+
+KeptRows best_pooled(std::vector<float> scores, std::size_t heads, std::size_t candidates,
+                     const Keep& keep, std::size_t kernel) {
+  const std::size_t cols = scores.size() / heads;
+  for (std::size_t h = 0; h < heads; ++h) pool_max({scores.data() + h * cols, cols}, kernel);
+  return select_rows(make_component("uniform"), {scores.data(), heads, candidates, cols}, keep);
+}
+
 std::unique_ptr<Scorer> make_guided_scorer(const PolicyConfig& policy) {
   return std::make_unique<GuidedScorer>(policy.scorer);
 }
