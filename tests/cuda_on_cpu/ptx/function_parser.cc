@@ -1,0 +1,249 @@
+#include "tests/cuda_on_cpu/ptx/function_parser.h"
+
+#include <cstring>
+#include <functional>
+#include <utility>
+
+namespace varve::ptx {
+namespace {
+
+using Kind = Operand::Kind;
+
+class BodyParser {
+ public:
+  BodyParser(TokenStream& tokens, Function& function) : tokens_(tokens), function_(function) {}
+
+  void run() {
+    do {
+      item();
+    } while (!scopes_.empty());
+  }
+
+ private:
+  using Scope = std::map<std::string, std::uint32_t, std::less<>>;
+
+  void item() {
+    if (tokens_.at_end()) tokens_.fail("the function does not end");
+    if (tokens_.accept("{")) {
+      scopes_.emplace_back();
+    } else if (tokens_.accept("}")) {
+      scopes_.pop_back();
+    } else if (tokens_.next_is_label()) {
+      label();
+    } else if (tokens_.peek().text.starts_with('.')) {
+      directive();
+    } else if (!tokens_.accept(";")) {
+      statement();
+    }
+  }
+
+  void label() {
+    const std::string name = tokens_.word();
+    tokens_.expect(":");
+    if (tokens_.accept(".branchtargets")) {
+      auto& targets = function_.tables[name];
+      do targets.push_back(tokens_.word());
+      while (tokens_.accept(","));
+      return tokens_.expect(";");
+    }
+    const auto here = static_cast<std::uint32_t>(function_.code.size());
+    if (!function_.labels.emplace(name, here).second) tokens_.fail("second label " + name);
+  }
+
+  void directive() {
+    const std::string_view word = tokens_.peek().text;
+    if (word == ".loc") return location();
+    const Token begin = tokens_.next();
+    if (begin.is(".reg")) {
+      registers();
+    } else if (begin.is(".shared") || begin.is(".local")) {
+      function_.variables.push_back(
+          parse_variable(tokens_, begin.is(".shared") ? Space::kShared : Space::kLocal));
+      tokens_.expect(";");
+    } else {
+      // .pragma, .callprototype, the .param of a call: of no use without calls.
+      tokens_.skip_past(";");
+    }
+  }
+
+  void location() {
+    const std::uint32_t line = tokens_.next().line;
+    place_.source_file = static_cast<std::uint32_t>(tokens_.number());
+    place_.source_line = static_cast<std::uint32_t>(tokens_.number());
+    while (!tokens_.at_end() && tokens_.peek().line == line) tokens_.next();
+  }
+
+  void registers() {
+    const Type type = parse_type(tokens_.word().substr(1));
+    if (type.kind == Type::Kind::kNothing || type.bits > 64) tokens_.fail("unknown register type");
+    do {
+      const std::string name = tokens_.word();
+      if (tokens_.accept("<")) {
+        const std::uint64_t count = tokens_.number();
+        tokens_.expect(">");
+        for (std::uint64_t i = 0; i < count; ++i) declare(name + std::to_string(i), type);
+      } else {
+        declare(name, type);
+      }
+    } while (tokens_.accept(","));
+    tokens_.expect(";");
+  }
+
+  void declare(const std::string& name, Type type) {
+    scopes_.back()[name] = static_cast<std::uint32_t>(function_.registers.size());
+    function_.registers.push_back(type);
+  }
+
+  std::uint32_t find_register(std::string_view name) const {
+    for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+      if (const auto found = scope->find(name); found != scope->end()) return found->second;
+    }
+    return kNone;
+  }
+
+  std::uint32_t known_register() {
+    const std::uint32_t found = find_register(tokens_.peek().text);
+    if (found == kNone) tokens_.fail("unknown register");
+    tokens_.next();
+    return found;
+  }
+
+  void statement() {
+    Statement s;
+    place_.line = tokens_.peek().line;
+    s.place = place_;
+    const char* const begin = tokens_.peek().text.data();
+    if (tokens_.accept("@")) {
+      s.guard_negated = tokens_.accept("!");
+      s.guard = known_register();
+    }
+    opcode(s, tokens_.word());
+    if (!tokens_.next_is(";")) {
+      do s.operands.push_back(operand());
+      while (tokens_.accept(","));
+    }
+    s.text = std::string(begin, tokens_.peek().text.data());
+    tokens_.expect(";");
+    function_.code.push_back(std::move(s));
+  }
+
+  static void opcode(Statement& s, std::string_view words) {
+    while (!words.empty()) {
+      const std::size_t dot = std::min(words.find('.'), words.size());
+      s.opcode.emplace_back(words.substr(0, dot));
+      words.remove_prefix(std::min(dot + 1, words.size()));
+    }
+  }
+
+  Operand operand() {
+    if (tokens_.accept("{")) return list("}");
+    if (tokens_.accept("(")) return list(")");
+    if (tokens_.accept("[")) return address();
+    if (tokens_.accept("!")) {
+      Operand o = name();
+      o.negated = true;
+      return o;
+    }
+    if (tokens_.next_is("-") || tokens_.peek().kind == Token::Kind::kNumber) {
+      Operand o;
+      o.number = static_cast<std::uint64_t>(tokens_.signed_number());
+      return o;
+    }
+    return name();
+  }
+
+  Operand list(std::string_view closing) {
+    Operand o;
+    o.kind = Kind::kVector;
+    while (!tokens_.next_is(closing)) {
+      o.parts.push_back(operand());
+      if (!tokens_.accept(",")) break;
+    }
+    tokens_.expect(closing);
+    return o;
+  }
+
+  Operand address() {
+    Operand o;
+    o.kind = Kind::kAddress;
+    o.parts.push_back(operand());
+    o.offset = std::exchange(o.parts[0].offset, 0);
+    tokens_.expect("]");
+    return o;
+  }
+
+  // A register, special register or symbol; +offset or |second behind it.
+  Operand name() {
+    Operand o;
+    o.symbol = tokens_.word();
+    o.index = find_register(o.symbol);
+    o.kind = o.index != kNone            ? Kind::kRegister
+             : o.symbol == "_"           ? Kind::kSink
+             : o.symbol.starts_with('%') ? Kind::kSpecial
+                                         : Kind::kSymbol;
+    if (tokens_.accept("|")) {
+      if (!tokens_.accept("_")) o.second = known_register();
+    } else if (tokens_.accept("+")) {
+      o.offset = tokens_.signed_number();
+    }
+    return o;
+  }
+
+  TokenStream& tokens_;
+  Function& function_;
+  std::vector<Scope> scopes_;
+  Place place_;
+};
+
+void append(std::vector<unsigned char>& bytes, std::uint64_t value, unsigned size) {
+  const std::size_t at = bytes.size();
+  bytes.resize(at + size);
+  std::memcpy(bytes.data() + at, &value, size);
+}
+
+std::vector<unsigned char> initializer(TokenStream& tokens, Type type) {
+  std::vector<unsigned char> bytes;
+  int depth = 0;
+  do {
+    while (tokens.accept("{")) ++depth;
+    append(bytes, static_cast<std::uint64_t>(tokens.signed_number()), type.bytes());
+    while (depth > 0 && tokens.accept("}")) --depth;
+  } while (tokens.accept(","));
+  return bytes;
+}
+
+}  // namespace
+
+Variable parse_variable(TokenStream& tokens, Space space) {
+  Variable v;
+  v.space = space;
+  Type type;
+  while (tokens.peek().text.starts_with('.')) {
+    const std::string word = tokens.word();
+    if (word == ".align") {
+      v.align = tokens.number();
+    } else if (word == ".ptr") {  // of a parameter: what it points to
+      while (tokens.peek().text.starts_with('.')) {
+        if (tokens.word() == ".align") tokens.number();
+      }
+    } else if (type = parse_type(word.substr(1)); type.kind == Type::Kind::kNothing) {
+      if (word != ".attribute") tokens.fail("unknown type " + word);
+      tokens.skip_past(")");
+    }
+  }
+  v.name = tokens.word();
+  v.align = std::max<std::size_t>(v.align, type.bytes());
+  v.bytes = type.bytes();
+  while (tokens.accept("[")) {
+    v.bytes = tokens.next_is("]") ? 0 : v.bytes * tokens.number();
+    tokens.expect("]");
+  }
+  if (tokens.accept("=")) v.initial = initializer(tokens, type);
+  return v;
+}
+
+void parse_body(TokenStream& tokens, Function& function) {
+  BodyParser(tokens, function).run();
+}
+
+}  // namespace varve::ptx
