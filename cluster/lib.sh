@@ -12,8 +12,8 @@ build_packages=(ca-certificates cmake ninja-build ccache g++ pkg-config libopenm
   libboost-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libssl-dev
   libcli11-dev libhwy-dev)
 data_packages=(python3 python3-pip unzip bible-kjv)
-test_packages=(libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 procps
-  iproute2 shellcheck)
+test_packages=(libgtest-dev libgmock-dev libboost-context-dev clang-14 libclang-rt-14-dev
+  clang-format-14 procps iproute2 shellcheck)
 
 # install_packages NAME...: installs what is missing with apt-get, as root or through sudo.
 install_packages() {
