@@ -86,7 +86,7 @@ function(varve_nvcc)
   endif()
   file(RELATIVE_PATH shown ${PROJECT_BINARY_DIR} ${ARG_OUTPUT})
   add_custom_command(OUTPUT ${ARG_OUTPUT} BYPRODUCTS ${ARG_REPORT} COMMAND ${command}
-    MAIN_DEPENDENCY ${source} DEPFILE ${ARG_OUTPUT}.d COMMENT "nvcc ${shown}" VERBATIM)
+    DEPENDS ${source} DEPFILE ${ARG_OUTPUT}.d COMMENT "nvcc ${shown}" VERBATIM)
 endfunction()
 
 # varve_ptx(TARGET SOURCES ... ARCH sm_80|sm_90 [FMAD on|off] [FLAGS ...]): the sources' PTX in the

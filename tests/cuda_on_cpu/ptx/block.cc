@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "tests/cuda_on_cpu/kernel_error.h"
@@ -13,6 +14,16 @@ namespace varve::ptx {
 namespace {
 
 constexpr std::size_t kSharedAlignment = 1024;  // more than any kernel asks for
+
+namespace fs = std::filesystem;
+
+// Empty if the PTX does not say it.
+std::string source_line(const Module& module, const char* before, std::uint32_t file,
+                        std::uint32_t line) {
+  const auto found = module.files.find(file);
+  if (line == 0 || found == module.files.end()) return {};
+  return fmt::format("{}{}:{}", before, fs::path(found->second).filename().string(), line);
+}
 
 std::string text_of(Extent e) {
   return fmt::format("({},{},{})", e.x, e.y, e.z);
@@ -153,13 +164,13 @@ std::string Block::where(const Instruction& instruction) const {
   const Module& module = program_.image->module();
   if (index >= program_.function->code.size()) return " at the end of " + module.path;
   const Statement& statement = program_.function->code[index];
-  std::string text = " at " + module.path + ":" + std::to_string(statement.place.line) + " '" +
-                     statement.text + "'";
-  if (const auto file = module.files.find(statement.place.source_file);
-      file != module.files.end() && statement.place.source_line != 0) {
-    text += " (" + file->second + ":" + std::to_string(statement.place.source_line) + ")";
-  }
-  return text;
+  const Place& place = statement.place;
+  const fs::path ptx(module.path);
+  // The folder's name says which architecture it is for.
+  return fmt::format(" at {}:{} '{}'{}{}", (ptx.parent_path().filename() / ptx.filename()).string(),
+                     place.line, statement.text,
+                     source_line(module, " of ", place.source_file, place.source_line),
+                     source_line(module, ", called at ", place.caller_file, place.caller_line));
 }
 
 std::string Block::describe_thread(const Warp& warp, unsigned lane) const {

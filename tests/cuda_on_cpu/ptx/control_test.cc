@@ -150,8 +150,12 @@ TEST(Blocks, KnowWhichTheyAre) {
 }
 
 TEST(Messages, NameTheSourceLine) {
-  EXPECT_THAT(error_of(".file 1 \"dir/a.cu\"\n" + kernel_around(".loc 1 42 7\ntrap;")),
-              HasSubstr("'trap' (dir/a.cu:42)"));
+  const std::string files = ".file 1 \"dir/a.cu\"\n.file 2 \"b.h\"\n";
+  EXPECT_THAT(error_of(files + kernel_around(".loc 1 42 7\ntrap;")),
+              HasSubstr("'trap' of a.cu:42"));
+  EXPECT_THAT(
+      error_of(files + kernel_around(".loc 2 3 7, function_name $f, inlined_at 1 42 9\ntrap;")),
+      HasSubstr("'trap' of b.h:3, called at a.cu:42"));
 }
 
 }  // namespace

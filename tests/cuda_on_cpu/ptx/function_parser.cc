@@ -1,5 +1,6 @@
 #include "tests/cuda_on_cpu/ptx/function_parser.h"
 
+#include <cctype>
 #include <cstring>
 #include <functional>
 #include <utility>
@@ -8,6 +9,16 @@ namespace varve::ptx {
 namespace {
 
 using Kind = Operand::Kind;
+
+// With single blanks.
+std::string on_one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const bool blank = std::isspace(static_cast<unsigned char>(c)) != 0;
+    if (!blank || !line.ends_with(' ')) line += blank ? ' ' : c;
+  }
+  return line;
+}
 
 class BodyParser {
  public:
@@ -66,11 +77,17 @@ class BodyParser {
     }
   }
 
+  // .loc FILE LINE COLUMN[, function_name NAME, inlined_at FILE LINE COLUMN]
   void location() {
     const std::uint32_t line = tokens_.next().line;
+    place_ = {};
     place_.source_file = static_cast<std::uint32_t>(tokens_.number());
     place_.source_line = static_cast<std::uint32_t>(tokens_.number());
-    while (!tokens_.at_end() && tokens_.peek().line == line) tokens_.next();
+    while (!tokens_.at_end() && tokens_.peek().line == line) {
+      if (tokens_.next().text != "inlined_at") continue;
+      place_.caller_file = static_cast<std::uint32_t>(tokens_.number());
+      place_.caller_line = static_cast<std::uint32_t>(tokens_.number());
+    }
   }
 
   void registers() {
@@ -122,7 +139,7 @@ class BodyParser {
       do s.operands.push_back(operand());
       while (tokens_.accept(","));
     }
-    s.text = std::string(begin, tokens_.peek().text.data());
+    s.text = on_one_line({begin, tokens_.peek().text.data()});
     tokens_.expect(";");
     function_.code.push_back(std::move(s));
   }

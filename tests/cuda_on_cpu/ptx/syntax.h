@@ -41,6 +41,9 @@ struct Place {
   std::uint32_t line = 0;
   std::uint32_t source_file = 0;  // key of Module::files
   std::uint32_t source_line = 0;  // 0: unknown
+  // Of an inlined function: where it was called.
+  std::uint32_t caller_file = 0;
+  std::uint32_t caller_line = 0;
 
   bool operator==(const Place&) const = default;
 };
