@@ -81,7 +81,8 @@ function(varve_nvcc)
   set(command ${VARVE_NVCC} ${VARVE_NVCC_FLAGS} ${ARG_FLAGS} -MD -MF ${ARG_OUTPUT}.d
     -MT ${ARG_OUTPUT} -o ${ARG_OUTPUT} ${source})
   if(ARG_REPORT)
-    set(command sh -c "\"$@\" >'${ARG_REPORT}' 2>&1 || { cat '${ARG_REPORT}' >&2; exit 1; }" sh
+    # No semicolons: CMake would split the list there. On failure what was kept is shown.
+    set(command sh -c "\"$@\" >'${ARG_REPORT}' 2>&1 || ! cat '${ARG_REPORT}' >&2" sh
       ${command})
   endif()
   file(RELATIVE_PATH shown ${PROJECT_BINARY_DIR} ${ARG_OUTPUT})
@@ -123,7 +124,7 @@ function(varve_cubin_report target)
       list(APPEND reports ${output}.txt)
     endforeach()
   endforeach()
-  add_custom_target(${target} DEPENDS ${outputs})
+  add_custom_target(${target} ALL DEPENDS ${outputs})
   set_target_properties(${target} PROPERTIES VARVE_REPORTS "${reports}")
 endfunction()
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -10,9 +11,11 @@
 
 #include "tests/cuda_on_cpu/emulator/samples/sample.h"
 #include "tests/cuda_on_cpu/emulator/samples/verdict.h"
-#include "tests/cuda_on_cpu/kernel_error.h"
+#include "tests/cuda_on_cpu/emulator/schedule.h"
 #include "tests/cuda_on_cpu/ptx/image.h"
+#include "tests/cuda_on_cpu/ptx/launch.h"
 #include "tests/cuda_on_cpu/ptx/library.h"
+#include "tests/support/temp_folder.h"
 
 namespace varve::samples {
 namespace {
@@ -70,6 +73,64 @@ INSTANTIATE_TEST_SUITE_P(
         Case{Bug::kNoZeroFill, Sign::kWrong},
         Case{Bug::kMisaligned, Sign::kReport, "decode_split.*misaligned access.*decode.cc:[0-9]+"},
         Case{Bug::kOneForAllBlocks, Sign::kWrong}, Case{Bug::kOneForAllBlocks, Sign::kOrder}));
+
+// A mistake that only the PTX has, as in the inline assembly of kernels/cuda/device: the emulator
+// cannot see it.
+struct Mistake {
+  const char* what;
+  const char* pattern;
+  const char* replacement;
+};
+
+const Mistake kMistakes[] = {
+    {"the halves of B swapped", R"((mma[^;]*\{[^}]*\}, \{[^}]*\}, )\{(%r\d+),\s*(%r\d+)\})",
+     "$1{$3, $2}"},
+    {"two registers of A swapped", R"((mma[^;]*\{[^}]*\}, )\{(%r\d+),\s*(%r\d+),)", "$1{$3, $2,"},
+    {"not transposed", R"(\.x4\.trans)", ".x4"},
+    {"a wait for fewer groups", R"(cp\.async\.wait_group 1;)", "cp.async.wait_group 2;"},
+    {"no barriers", R"(\bbar\.sync\s+0;)", ""},
+};
+
+void PrintTo(const Mistake& mistake, std::ostream* out) {
+  *out << mistake.what;
+}
+
+class PtxMistakes : public testing::TestWithParam<Mistake> {
+ protected:
+  void SetUp() override {
+    std::ifstream in(std::filesystem::path(std::getenv("VARVE_PTX")) / "prefill.ptx");
+    std::ostringstream text;
+    text << in.rdbuf();
+    right_ = text.str();
+  }
+  void TearDown() override { ptx::use(std::getenv("VARVE_PTX")); }
+  void use(const std::string& text) const {
+    std::ofstream(folder_ / "prefill.ptx") << text;
+    ptx::use(folder_.path().string());
+  }
+
+  const TempFolder folder_;
+  std::string right_;
+};
+
+TEST_P(PtxMistakes, AreFound) {
+  use(right_);
+  ASSERT_LE(run_prefill(Bug::kNone).error, 1);
+  const std::string wrong =
+      std::regex_replace(right_, std::regex(GetParam().pattern), GetParam().replacement);
+  ASSERT_NE(wrong, right_) << "the PTX has no such place";
+  use(wrong);
+  const emulator::Schedule before = emulator::schedule();
+  double error = 0;
+  for (const char* text : {"forward,late", "reverse,early"}) {
+    emulator::set_schedule(emulator::parse_schedule(text));
+    error = std::max(error, run_prefill(Bug::kNone).error);
+  }
+  emulator::set_schedule(before);
+  EXPECT_GT(error, 1) << GetParam().what;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PtxMistakes, testing::ValuesIn(kMistakes));
 
 // The interpreter must know all that nvcc wrote, also where no test comes by.
 TEST(Ptx, IsAllKnown) {

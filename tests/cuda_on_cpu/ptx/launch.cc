@@ -3,7 +3,10 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "tests/cuda_on_cpu/emulator/schedule.h"
 #include "tests/cuda_on_cpu/ptx/library.h"
@@ -14,11 +17,17 @@ namespace {
 // Of the process, as the modules that a driver has loaded are.
 struct Loaded {
   Loaded() {
-    if (const char* const paths = std::getenv("VARVE_PTX")) library.add(paths);
+    const char* const paths = std::getenv("VARVE_PTX");
+    load(paths == nullptr ? "" : paths);
+  }
+  void load(const std::string& paths) {
+    auto library = std::make_unique<Library>();
+    library->add(paths);
+    libraries.push_back(std::move(library));
   }
 
   std::mutex mutex;
-  Library library;
+  std::vector<std::unique_ptr<Library>> libraries;  // the last one is searched
   bool (*valid)(const void*, std::size_t) = nullptr;
 };
 
@@ -43,7 +52,7 @@ bool is_reverse(const emulator::Schedule& schedule) {
 
 void use(const std::string& paths) {
   const std::lock_guard lock(loaded().mutex);
-  loaded().library.add(paths);
+  loaded().load(paths);
 }
 
 void set_valid(bool (*valid)(const void* begin, std::size_t bytes)) {
@@ -54,7 +63,7 @@ void set_valid(bool (*valid)(const void* begin, std::size_t bytes)) {
 const Program& find_program(const void* kernel, std::string_view name,
                             std::span<const std::size_t> parameter_bytes) {
   const std::lock_guard lock(loaded().mutex);
-  return loaded().library.find(symbol_of(kernel), name, parameter_bytes);
+  return loaded().libraries.back()->find(symbol_of(kernel), name, parameter_bytes);
 }
 
 void run_program(const Program& program, dim3 blocks, dim3 threads, std::size_t shared,

@@ -12,8 +12,8 @@
 
 namespace varve::ptx {
 
-/// Adds PTX to what launches search, as Library::add does. What the environment variable VARVE_PTX
-/// names is added before the first launch.
+/// What launches search from now on, as Library::add has it: at first what the environment variable
+/// VARVE_PTX names. Programs that were found before stay valid.
 void use(const std::string& paths);
 
 /// What kernels may touch from now on (Options::valid); nullptr: anything.

@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "tests/cuda_on_cpu/ptx/names.h"
 #include "tests/cuda_on_cpu/ptx/parser.h"
@@ -73,7 +74,9 @@ void Library::add(const std::string& paths) {
 const Program& Library::find(const std::string& mangled, std::string_view readable,
                              std::span<const std::size_t> parameter_bytes) {
   const std::string plain = plain_name(readable);
-  const auto [known, added] = found_.try_emplace(mangled + " " + plain, nullptr);
+  std::string key = mangled + " " + plain;
+  for (const std::size_t bytes : parameter_bytes) key += " " + std::to_string(bytes);
+  const auto [known, added] = found_.try_emplace(std::move(key), nullptr);
   if (!added && known->second != nullptr) return *known->second;
   std::vector<const Program*> candidates;
   for (const auto& image : images_) {

@@ -1,10 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/cuda_on_cpu/ptx/lexer.h"
 #include "tests/cuda_on_cpu/ptx/library.h"
 #include "tests/cuda_on_cpu/ptx/parser.h"
 #include "tests/cuda_on_cpu/ptx/snippet.h"
+#include "tests/support/temp_folder.h"
 
 namespace varve::ptx {
 namespace {
@@ -146,6 +149,41 @@ TEST(Arguments, MustFitTheParameters) {
   EXPECT_THROW(run_grid(*image.find("k"), {}, one), KernelError);
   EXPECT_THROW(run_grid(*image.find("k"), {}, short_ones), KernelError);
   EXPECT_EQ(image.find("other"), nullptr);
+}
+
+class LibraryTest : public testing::Test {
+ protected:
+  // A module of one kernel; hash is what nvcc puts into names of an unnamed namespace.
+  void add(const std::string& hash, const char* param_type) {
+    const std::string mangled = "_ZN1a" + std::to_string(hash.size()) + hash + "1kEPf";
+    const TempFolder folder;
+    const std::string path = folder.path() / "x.ptx";
+    std::ofstream(path) << ".version 9.0\n.target sm_80\n.visible .entry " << mangled << "(.param ."
+                        << param_type << " p)\n{\nret;\n}\n";
+    library_.add(path);
+  }
+
+  Library library_;
+};
+
+TEST_F(LibraryTest, FindsKernelsByEitherName) {
+  add("_GLOBAL__N__0a1b2c3d_4_x_cu_2b3c4d5e", "u64");
+  const std::size_t eight = 8;
+  const std::size_t four = 4;
+  const Program& program = library_.find("", "a::(anonymous namespace)::k", {&eight, 1});
+  EXPECT_EQ(&library_.find(program.function->name, "", {}), &program);
+  EXPECT_THROW(library_.find("", "a::(anonymous namespace)::k", {&four, 1}), std::runtime_error);
+  EXPECT_THROW(library_.find("", "a::k", {&eight, 1}), std::runtime_error);
+}
+
+TEST_F(LibraryTest, RefusesToGuess) {
+  add("_GLOBAL__N__0a1b2c3d_4_x_cu_2b3c4d5e", "u64");
+  add("_GLOBAL__N__1a1b2c3d_4_y_cu_2b3c4d5e", "u64");
+  add("_GLOBAL__N__2a1b2c3d_4_z_cu_2b3c4d5e", "u32");
+  const std::size_t eight = 8;
+  const std::size_t four = 4;
+  EXPECT_THROW(library_.find("", "a::(anonymous namespace)::k", {&eight, 1}), std::runtime_error);
+  EXPECT_NO_THROW(library_.find("", "a::(anonymous namespace)::k", {&four, 1}));
 }
 
 TEST(Names, OfOneKernelByAllCompilersAreTheSame) {
