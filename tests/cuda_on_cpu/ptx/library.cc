@@ -1,5 +1,7 @@
 #include "tests/cuda_on_cpu/ptx/library.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <regex>
@@ -74,8 +76,7 @@ void Library::add(const std::string& paths) {
 const Program& Library::find(const std::string& mangled, std::string_view readable,
                              std::span<const std::size_t> parameter_bytes) {
   const std::string plain = plain_name(readable);
-  std::string key = mangled + " " + plain;
-  for (const std::size_t bytes : parameter_bytes) key += " " + std::to_string(bytes);
+  std::string key = fmt::format("{} {} {}", mangled, plain, fmt::join(parameter_bytes, " "));
   const auto [known, added] = found_.try_emplace(std::move(key), nullptr);
   if (!added && known->second != nullptr) return *known->second;
   std::vector<const Program*> candidates;
