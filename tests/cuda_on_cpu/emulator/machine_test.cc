@@ -41,9 +41,9 @@ TEST(Machine, EveryThreadOfEveryBlockRunsOnce) {
 }
 
 __global__ void note_order(unsigned* order, unsigned* next) {
-  order[(*next)++] = thread_in_grid();
+  order[atomicAdd(next, 1U)] = thread_in_grid();
   __syncthreads();
-  order[(*next)++] = thread_in_grid();
+  order[atomicAdd(next, 1U)] = thread_in_grid();
 }
 
 std::vector<unsigned> order_under(const char* text) {

@@ -7,15 +7,17 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <typeinfo>
 #include <vector>
 
 namespace varve::emulator {
 
 class KernelRecord {
  public:
-  /// Enters the registry. The name, and the record, must live as long as the process.
-  explicit KernelRecord(std::string_view name);
+  /// Enters the registry: it must live as long as the process.
+  explicit KernelRecord(std::string name);
   KernelRecord(const KernelRecord&) = delete;
   KernelRecord& operator=(const KernelRecord&) = delete;
 
@@ -24,7 +26,7 @@ class KernelRecord {
   void count_launch() { launches_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
-  std::string_view name_;
+  std::string_view name_;  // kept by the registry, which no static object outlives
   std::atomic<std::uint64_t> launches_{0};
 };
 
@@ -33,24 +35,17 @@ std::vector<const KernelRecord*> kernel_records();
 
 namespace detail {
 
-// What follows "Kernel = " in the compiler's name of a template of it: "varve::row_norm<128>" for
-// GCC, with an & before it and another end for clang.
-constexpr std::string_view kernel_in(std::string_view pretty) {
-  constexpr std::string_view kBefore = "Kernel = ";
-  pretty.remove_prefix(pretty.find(kBefore) + kBefore.size());
-  if (pretty.starts_with('&')) pretty.remove_prefix(1);
-  return pretty.substr(0, pretty.find_first_of(";]"));
-}
-
 template <auto* Kernel>
-constexpr std::string_view kernel_name() {
-  return kernel_in(__PRETTY_FUNCTION__);
-}
+struct Tag {};
+
+// "varve::row_norm<128>" from the mangled name of its Tag: unlike __PRETTY_FUNCTION__ it has the
+// kernel's template arguments with clang too.
+std::string kernel_name(const char* mangled_tag);
 
 }  // namespace detail
 
 /// The record of a kernel; that the program names it anywhere is enough for it to be in the list.
 template <auto* Kernel>
-inline KernelRecord kernel_record{detail::kernel_name<Kernel>()};
+inline KernelRecord kernel_record{detail::kernel_name(typeid(detail::Tag<Kernel>).name())};
 
 }  // namespace varve::emulator

@@ -41,11 +41,17 @@ TEST(Registry, KnowsAKernelThatNobodyLaunched) {
   EXPECT_EQ(launches("varve::emulator::never_launched"), 0U);
 }
 
-TEST(Registry, CompilersNamesAreUnderstood) {
-  EXPECT_EQ(detail::kernel_in("constexpr std::string_view f() [with auto* Kernel = a::b<1, float>; "
-                              "std::string_view = std::basic_string_view<char>]"),
-            "a::b<1, float>");
-  EXPECT_EQ(detail::kernel_in("std::string_view f() [Kernel = &a::b<1, float>]"), "a::b<1, float>");
+template <class T>
+__global__ void take(T /*callback*/) {}
+
+TEST(Registry, ReadsTheNamesThatCompilersMake) {
+  const auto name = []<auto * Kernel>(const detail::Tag<Kernel>& tag) {
+    return detail::kernel_name(typeid(tag).name());
+  };
+  EXPECT_EQ(name(detail::Tag<never_launched>()), "varve::emulator::never_launched");
+  EXPECT_EQ(name(detail::Tag<do_nothing<3, float>>()), "varve::emulator::do_nothing<3, float>");
+  EXPECT_EQ(name(detail::Tag<take<int (*)(int)>>()),
+            "varve::emulator::(anonymous namespace)::take<int (*)(int)>");
 }
 
 // Runs this program again, with its first test only.
