@@ -82,7 +82,9 @@ void multiply_all(void* const* lanes) {
     gather<Value>(all, *static_cast<const Fragments*>(lanes[lane]), lane / 4, lane % 4);
   }
   for (int m = 0; m < kM; ++m) {
-    for (int k = 0; k < kK; ++k) all.d[m] += all.a[m][k] * all.b[k];
+    Row sum = all.d[m];
+    for (int k = 0; k < kK; ++k) sum += all.a[m][k] * all.b[k];
+    all.d[m] = sum;
   }
   for (int lane = 0; lane < 32; ++lane) {
     float* const d = static_cast<Fragments*>(lanes[lane])->d;
