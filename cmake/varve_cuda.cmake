@@ -62,7 +62,7 @@ if(VARVE_CUDA STREQUAL on AND NOT VARVE_CUDA_COMPLETE)
 endif()
 
 # What every call of nvcc gets. -lineinfo: whoever reads PTX or a profile wants the source's lines.
-set(VARVE_NVCC_FLAGS -std=c++20 -O3 -lineinfo -I${PROJECT_SOURCE_DIR}
+set(VARVE_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}
   -I${PROJECT_SOURCE_DIR}/kernels/cuda/device)
 foreach(folder ${VARVE_CUDA_INCLUDE})
   # Of the compiler's own headers nvcc brings the right ones itself.

@@ -61,7 +61,7 @@ bool has_no_effect(const std::string& op) {
 bool decode_control(Slots& slots, const Statement& s, Instruction& i) {
   const std::string& op = s.opcode[0];
   if (decode_branch(slots, s, i) || decode_barrier(s, i)) return true;
-  if (op == "call") throw Unsupported("a call: the function has to be inlined (__forceinline__)");
+  if (op == "call") throw Unsupported("a call that cannot be inlined (inline_calls.h)");
   if (op == "trap" || op == "brkpt") {
     i.run = &trap;
   } else if (op == "activemask") {

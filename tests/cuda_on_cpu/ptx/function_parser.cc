@@ -1,5 +1,6 @@
 #include "tests/cuda_on_cpu/ptx/function_parser.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstring>
 #include <functional>
@@ -31,7 +32,10 @@ class BodyParser {
   }
 
  private:
-  using Scope = std::map<std::string, std::uint32_t, std::less<>>;
+  struct Scope {
+    std::map<std::string, std::uint32_t, std::less<>> registers;
+    std::map<std::string, std::string, std::less<>> call_params;  // to a name of their own
+  };
 
   void item() {
     if (tokens_.at_end()) tokens_.fail("the function does not end");
@@ -71,10 +75,20 @@ class BodyParser {
       function_.variables.push_back(
           parse_variable(tokens_, begin.is(".shared") ? Space::kShared : Space::kLocal));
       tokens_.expect(";");
+    } else if (begin.is(".param")) {
+      call_param();
     } else {
-      // .pragma, .callprototype, the .param of a call: of no use without calls.
-      tokens_.skip_past(";");
+      tokens_.skip_past(";");  // .pragma, .callprototype
     }
+  }
+
+  // What a call passes: memory of the thread. Every call's are of the same names.
+  void call_param() {
+    Variable v = parse_variable(tokens_, Space::kLocal);
+    tokens_.expect(";");
+    const std::string name = v.name + "@" + std::to_string(function_.variables.size());
+    scopes_.back().call_params[std::exchange(v.name, name)] = name;
+    function_.variables.push_back(std::move(v));
   }
 
   // .loc FILE LINE COLUMN[, function_name NAME, inlined_at FILE LINE COLUMN]
@@ -107,15 +121,28 @@ class BodyParser {
   }
 
   void declare(const std::string& name, Type type) {
-    scopes_.back()[name] = static_cast<std::uint32_t>(function_.registers.size());
+    scopes_.back().registers[name] = static_cast<std::uint32_t>(function_.registers.size());
     function_.registers.push_back(type);
   }
 
   std::uint32_t find_register(std::string_view name) const {
     for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
-      if (const auto found = scope->find(name); found != scope->end()) return found->second;
+      const auto found = scope->registers.find(name);
+      if (found != scope->registers.end()) return found->second;
     }
     return kNone;
+  }
+
+  // The own name of what a call passes; any other name as it is.
+  std::string symbol(const std::string& name) {
+    for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+      const auto found = scope->call_params.find(name);
+      if (found != scope->call_params.end()) {
+        passes_param_ = true;
+        return found->second;
+      }
+    }
+    return name;
   }
 
   std::uint32_t known_register() {
@@ -129,6 +156,7 @@ class BodyParser {
     Statement s;
     place_.line = tokens_.peek().line;
     s.place = place_;
+    passes_param_ = false;
     const char* const begin = tokens_.peek().text.data();
     if (tokens_.accept("@")) {
       s.guard_negated = tokens_.accept("!");
@@ -141,6 +169,7 @@ class BodyParser {
     }
     s.text = on_one_line({begin, tokens_.peek().text.data()});
     tokens_.expect(";");
+    if (passes_param_) std::ranges::replace(s.opcode, "param", "local");
     function_.code.push_back(std::move(s));
   }
 
@@ -198,6 +227,7 @@ class BodyParser {
              : o.symbol == "_"           ? Kind::kSink
              : o.symbol.starts_with('%') ? Kind::kSpecial
                                          : Kind::kSymbol;
+    if (o.kind == Kind::kSymbol) o.symbol = symbol(o.symbol);
     if (tokens_.accept("|")) {
       if (!tokens_.accept("_")) o.second = known_register();
     } else if (tokens_.accept("+")) {
@@ -209,6 +239,7 @@ class BodyParser {
   TokenStream& tokens_;
   Function& function_;
   std::vector<Scope> scopes_;
+  bool passes_param_ = false;  // the statement names what a call passes
   Place place_;
 };
 

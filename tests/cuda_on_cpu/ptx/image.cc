@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tests/cuda_on_cpu/ptx/decode.h"
+#include "tests/cuda_on_cpu/ptx/inline_calls.h"
 
 namespace varve::ptx {
 namespace {
@@ -44,7 +45,8 @@ const Program* Image::find(const std::string& entry) {
   if (const auto known = programs_.find(entry); known != programs_.end()) return &known->second;
   const Function* const function = module_.find_entry(entry);
   if (function == nullptr) return nullptr;
-  return &programs_.emplace(entry, decode(*this, *function)).first->second;
+  const Function& inlined = inlined_.emplace(entry, inline_calls(module_, *function)).first->second;
+  return &programs_.emplace(entry, decode(*this, inlined)).first->second;
 }
 
 }  // namespace varve::ptx

@@ -33,6 +33,7 @@ class Image {
   std::unique_ptr<unsigned char[]> storage_;
   std::uint64_t begin_ = 0;
   std::size_t bytes_ = 0;
+  std::map<std::string, Function> inlined_;  // what the programs point to
   std::map<std::string, Program> programs_;
 };
 

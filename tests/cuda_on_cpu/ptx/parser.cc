@@ -57,9 +57,9 @@ class ModuleParser {
   void function(bool entry) {
     Function f;
     f.entry = entry;
-    if (tokens_.accept("(")) tokens_.skip_past(")");  // what a .func returns
+    if (tokens_.accept("(")) f.results = parameters();
     f.name = tokens_.word();
-    if (tokens_.accept("(")) parameters(f);
+    if (tokens_.accept("(")) f.params = parameters();
     // .maxntid and its like are promises to ptxas.
     while (!tokens_.next_is("{") && !tokens_.next_is(";")) tokens_.next();
     if (tokens_.accept(";")) return;  // declared only
@@ -67,12 +67,14 @@ class ModuleParser {
     module_.functions.push_back(std::move(f));
   }
 
-  void parameters(Function& f) {
+  std::vector<Variable> parameters() {
+    std::vector<Variable> all;
     while (!tokens_.accept(")")) {
       tokens_.expect(".param");
-      f.params.push_back(parse_variable(tokens_, Space::kParam));
+      all.push_back(parse_variable(tokens_, Space::kParam));
       tokens_.accept(",");
     }
+    return all;
   }
 
   TokenStream tokens_;

@@ -13,7 +13,7 @@
 //     memory; misaligned ones anywhere;
 //   - copies (cp.async) that nobody waited for, divisions by zero, blocks that do not end.
 // Wrong values follow from reading shared memory that nobody wrote, and copies before they arrive:
-// both are NaN. What it does not know (calls, wgmma, TMA, mbarrier) fails when it is run.
+// both are NaN. What it does not know (wgmma, TMA, mbarrier, recursion) fails when it is run.
 #pragma once
 
 #include <cstddef>

@@ -95,8 +95,9 @@ struct Function {
   std::string name;
   bool entry = false;
   std::vector<Variable> params;
+  std::vector<Variable> results;  // of a .func
   std::vector<Type> registers;
-  std::vector<Variable> variables;  // its own .shared and .local
+  std::vector<Variable> variables;  // its own .shared and .local, and what its calls pass
   std::vector<Statement> code;
   std::map<std::string, std::uint32_t> labels;             // index of the statement behind it
   std::map<std::string, std::vector<std::string>> tables;  // .branchtargets

@@ -137,8 +137,64 @@ TEST(Decode, ListsWhatItDoesNotKnowAndFailsOnlyWhereItIsRun) {
   EXPECT_THROW(run_grid(program, {{1, 1, 1}, {128, 1, 1}, 0}, arguments), KernelError);
 }
 
-TEST(Decode, ACallAsksForInlining) {
-  EXPECT_THAT(error_of(kernel_around("call.uni f, (%r1);")), HasSubstr("__forceinline__"));
+// f(x) = 2 x + 1, unless x is odd: then x. It keeps x in memory of its own.
+const char* const kFunction = R"(
+.func (.param .b32 func_retval0) f(.param .b32 f_param_0)
+{
+  .local .align 4 .b8 kept[4];
+  .reg .pred %p<2>;
+  .reg .b32 %r<4>;
+  ld.param.b32 %r1, [f_param_0];
+  st.local.u32 [kept], %r1;
+  and.b32 %r2, %r1, 1;
+  setp.eq.u32 %p1, %r2, 1;
+  @%p1 bra odd;
+  mad.lo.u32 %r1, %r1, 2, 1;
+  st.param.b32 [func_retval0+0], %r1;
+  ret;
+odd:
+  ld.local.u32 %r3, [kept];
+  st.param.b32 [func_retval0+0], %r3;
+  ret;
+}
+)";
+
+std::string call(const char* guard) {
+  return std::string("{ .param .b32 param0; .param .b32 retval0;\nst.param.b32 [param0], %r2;\n") +
+         guard + "call.uni (retval0), f, (param0);\nld.param.b32 %r2, [retval0]; }\n";
+}
+
+TEST(Calls, AreInlined) {
+  std::vector<std::uint32_t> out(32);
+  run_text(kernel_around("mov.u32 %r2, %r0;\n" + call("") + call("") +
+                             "mul.wide.u32 %rd2, %r0, 4;\nadd.s64 %rd2, %rd2, %rd0;\n"
+                             "st.global.u32 [%rd2], %r2;",
+                         kFunction),
+           out.data(), nullptr);
+  // The first result is odd: the second call leaves it.
+  for (unsigned i = 0; i < 32; ++i) EXPECT_EQ(out[i], i % 2 == 1 ? i : 2 * i + 1);
+}
+
+TEST(Calls, MayBeGuarded) {
+  std::vector<std::uint32_t> out(32);
+  run_text(kernel_around("setp.gt.u32 %p1, %r0, 9;\nmov.u32 %r2, %r0;\n"
+                         "{ .param .b32 param0; .param .b32 retval0;\n"
+                         "st.param.b32 [param0], %r2;\nst.param.b32 [retval0], 100;\n"
+                         "@!%p1 call (retval0), f, (param0);\nld.param.b32 %r2, [retval0]; }\n"
+                         "mul.wide.u32 %rd2, %r0, 4;\nadd.s64 %rd2, %rd2, %rd0;\n"
+                         "st.global.u32 [%rd2], %r2;",
+                         kFunction),
+           out.data(), nullptr);
+  EXPECT_EQ(out[9], 9U);
+  EXPECT_EQ(out[8], 17U);
+  EXPECT_EQ(out[10], 100U);
+}
+
+TEST(Calls, OfWhatIsNotThereAreReported) {
+  EXPECT_THAT(error_of(kernel_around("call.uni g, (%r1);", ".extern .func g(.param .b32 x);\n")),
+              HasSubstr("a call that cannot be inlined"));
+  EXPECT_THAT(error_of(kernel_around("call.uni h;", ".func h()\n{\ncall.uni h;\nret;\n}\n")),
+              HasSubstr("a call that cannot be inlined"));
 }
 
 TEST(Arguments, MustFitTheParameters) {
