@@ -3,17 +3,20 @@
 //
 // What it finds is a KernelError, thrown where the host waits for the kernel, that names the
 // kernel, the block, the thread and the line:
-//   - a barrier, or a word of a warp, that some thread never reaches, or reaches at another line;
-//   - masks and blocks that are not of whole warps; launches that no GPU could start;
-//   - cp.async and ldmatrix with wrong alignment or outside of the shared memory; copies that
-//   nobody
-//     waited for; writes just outside of the shared memory.
+//   - a barrier, or a word of a warp, that some thread never reaches, or reaches at another line
+//   - masks and blocks that are not of whole warps; launches that no GPU could start
+//   - cp.async and ldmatrix with wrong alignment or outside of the shared memory
+//   - copies that nobody waited for
+//   - writes just outside of the shared memory
+//
 // Wrong values follow from reading shared memory that nobody wrote (it is NaN), or copies that have
-// not arrived; and results that depend on the order of threads differ between schedules
-// (schedule.h). The address sanitizer adds every access out of bounds, the thread sanitizer every
-// race between two barriers, both with the line. What it cannot find: what needs a fence, since
-// everything is sequentially consistent; races between blocks that do not change a value; and
-// whatever only ptxas or the hardware does.
+// not arrived. Results that depend on the order of threads differ between schedules (schedule.h).
+// The address sanitizer adds every access out of bounds, the thread sanitizer every race within a
+// block, both with the line.
+//
+// What it cannot find: what needs a fence, since everything is sequentially consistent; races
+// between blocks that change no value; and whatever only ptxas or the hardware does. A thread that
+// spins until another one writes something hangs: threads change places at CUDA's words only.
 #pragma once
 
 #include <cuda_runtime_api.h>

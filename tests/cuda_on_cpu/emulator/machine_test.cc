@@ -1,5 +1,6 @@
 // Grids, blocks, threads, barriers; and what the emulator says when they go wrong.
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "common/error.h"
@@ -169,6 +170,23 @@ TEST(Barrier, SeparatesWritesFromReads) {
       EXPECT_EQ(values[static_cast<std::size_t>(i)], (i + 10) % 1024);
     }
   }
+}
+
+// Ranks may be threads of one process, and a failing launch must not harm another's.
+TEST(Machine, HostThreadsTakeTurns) {
+  const auto launch_often = [](int* sum) {
+    for (int i = 0; i < 50; ++i) {
+      std::vector<int> values(64, i);
+      run_block<pass_on>(64, 64 * sizeof(int), values.data());
+      *sum += values[0];
+      EXPECT_NE(kernel_error([] { run_block<wait_unless_first>(64, 0); }), "");
+    }
+  };
+  int sums[2] = {};
+  std::thread other(launch_often, &sums[0]);
+  launch_often(&sums[1]);
+  other.join();
+  EXPECT_THAT(sums, testing::Each(49 * 50 / 2));
 }
 
 __global__ void look_at_shared(bool* undefined, std::uintptr_t* address) {
