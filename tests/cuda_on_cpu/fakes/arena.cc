@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <iterator>
 #include <new>
@@ -11,7 +12,8 @@
 namespace varve::fakes {
 namespace {
 
-constexpr std::size_t kPage = 4096;
+// Closing a mapping takes time for each of its pages, so they should be few.
+constexpr std::size_t kPage = std::size_t{2} << 20;
 
 std::size_t round_up(std::size_t n, std::size_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -19,16 +21,30 @@ std::size_t round_up(std::size_t n, std::size_t unit) {
 
 }  // namespace
 
-Arena::Arena(std::size_t bytes) : size_(round_up(bytes, kPage)) {
+Arena::Guard Arena::best_guard() {
+  const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  if (key < 0) return Guard::kMapping;
+  pkey_free(key);
+  return Guard::kKeys;
+}
+
+Arena::Arena(std::size_t bytes, Guard guard) : guard_(guard), size_(round_up(bytes, kPage)) {
   if (kHeapBacked) return;
-  void* p = mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) throw std::bad_alloc();
-  begin_ = static_cast<std::byte*>(p);
+  if (guard == Guard::kKeys) key_ = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  mapping_size_ = size_ + kPage;
+  void* p =
+      mmap(nullptr, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED || (guard == Guard::kKeys && key_ < 0)) throw std::bad_alloc();
+  mapping_ = static_cast<std::byte*>(p);
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  begin_ = mapping_ + (round_up(address, kPage) - address);
+  madvise(begin_, size_, MADV_HUGEPAGE);
   explain_faults_in(begin_, size_);
 }
 
 Arena::~Arena() {
-  if (begin_ != nullptr) munmap(begin_, size_);
+  if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
+  if (key_ >= 0) pkey_free(key_);
 }
 
 std::size_t Arena::footprint(std::size_t bytes) {
@@ -51,11 +67,18 @@ std::byte* Arena::take(std::size_t footprint) {
   }
   if (footprint > size_ - top_) return nullptr;
   std::byte* p = begin_ + top_;
-  const std::size_t mapped = round_up(top_, kPage);
   top_ += footprint;
-  const std::size_t end = round_up(top_, kPage);
-  if (end > mapped) mprotect(begin_ + mapped, end - mapped, PROT_READ | PROT_WRITE);
+  if (top_ > mapped_) map_up_to(round_up(top_, kPage));
   return p;
+}
+
+void Arena::map_up_to(std::size_t end) {
+  constexpr int kRights = PROT_READ | PROT_WRITE;
+  const int result = guard_ == Guard::kKeys
+                         ? pkey_mprotect(begin_ + mapped_, end - mapped_, kRights, key_)
+                         : mprotect(begin_ + mapped_, end - mapped_, kRights);
+  if (result != 0) throw std::bad_alloc();
+  mapped_ = end;
 }
 
 void Arena::give_back(std::byte* p, std::size_t footprint) {
@@ -75,27 +98,32 @@ void Arena::give_back(std::byte* p, std::size_t footprint) {
 }
 
 void Arena::open() {
-  if (open_++ == 0) protect(PROT_READ | PROT_WRITE);
+  if (open_++ == 0) set_open(true);
 }
 
 void Arena::close() {
-  if (--open_ == 0) protect(PROT_NONE);
+  if (--open_ == 0) set_open(false);
 }
 
 int Arena::close_all() {
   const int depth = open_;
   open_ = 0;
-  if (depth > 0) protect(PROT_NONE);
+  if (depth > 0) set_open(false);
   return depth;
 }
 
 void Arena::reopen(int depth) {
-  if (depth > 0 && open_ == 0) protect(PROT_READ | PROT_WRITE);
+  if (depth > 0 && open_ == 0) set_open(true);
   open_ += depth;
 }
 
-void Arena::protect(int rights) {
-  if (top_ > 0) mprotect(begin_, round_up(top_, kPage), rights);
+void Arena::set_open(bool open) {
+  if (kHeapBacked) return;
+  if (guard_ == Guard::kKeys) {
+    pkey_set(key_, open ? 0 : PKEY_DISABLE_ACCESS);
+  } else if (mapped_ > 0) {
+    mprotect(begin_, mapped_, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+  }
 }
 
 }  // namespace varve::fakes

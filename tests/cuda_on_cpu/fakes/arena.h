@@ -24,8 +24,13 @@ class Arena {
  public:
   static constexpr std::size_t kAlignment = 256;  // as CUDA promises
 
+  /// How it is closed. Protection keys are for one thread at a time and cost nothing; without them
+  /// the mapping is open to all threads while one has opened it, which costs microseconds.
+  enum class Guard { kKeys, kMapping };
+  static Guard best_guard();
+
   /// Room for that many bytes, of which none is real memory yet.
-  explicit Arena(std::size_t bytes);
+  explicit Arena(std::size_t bytes, Guard guard = best_guard());
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -37,7 +42,7 @@ class Arena {
   std::byte* take(std::size_t footprint);
   void give_back(std::byte* p, std::size_t footprint);
 
-  /// Opens and closes nest.
+  /// Opens and closes nest. One thread at a time has it open.
   void open();
   void close();
   /// Closes whatever is open, for host code in the middle of it; reopen takes what this returns.
@@ -45,11 +50,17 @@ class Arena {
   void reopen(int depth);
 
  private:
-  void protect(int rights);
+  void set_open(bool open);
+  void map_up_to(std::size_t end);
 
+  Guard guard_;
+  int key_ = -1;
+  std::byte* mapping_ = nullptr;
+  std::size_t mapping_size_ = 0;
   std::byte* begin_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t top_ = 0;  // offset of what was never given out; in whole pages unmapped
+  std::size_t top_ = 0;     // offset of what was never given out
+  std::size_t mapped_ = 0;  // offset of what no process may touch yet
   int open_ = 0;
   std::map<std::size_t, std::size_t> free_;  // offset, bytes; neighbours are joined
 };

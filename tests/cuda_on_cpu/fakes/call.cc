@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "tests/cuda_on_cpu/fakes/capture.h"
 #include "tests/cuda_on_cpu/fakes/idle_driver.h"
@@ -17,10 +18,19 @@ constexpr std::chrono::microseconds kRest{50};
 
 std::atomic<int> threads{0};
 thread_local bool has_called = false;
+thread_local const char* running_work = nullptr;
 
 }  // namespace
 
-thread_local const char* InsideWork::what_ = nullptr;
+InsideWork::InsideWork(const char* what) : outer_(std::exchange(running_work, what)) {}
+
+InsideWork::~InsideWork() {
+  running_work = outer_;
+}
+
+const char* InsideWork::what() {
+  return running_work;
+}
 
 HostThread::HostThread() {
   ++threads;

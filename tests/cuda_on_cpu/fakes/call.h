@@ -33,15 +33,14 @@ struct HostThread {
 /// While one lives this thread runs work of the device, which may not call a fake library. Nests.
 class InsideWork {
  public:
-  explicit InsideWork(const char* what) : outer_(what_) { what_ = what; }
-  ~InsideWork() { what_ = outer_; }
+  explicit InsideWork(const char* what);
+  ~InsideWork();
   InsideWork(const InsideWork&) = delete;
   InsideWork& operator=(const InsideWork&) = delete;
   /// Null outside.
-  static const char* what() { return what_; }
+  static const char* what();
 
  private:
-  static thread_local const char* what_;
   const char* outer_;
 };
 

@@ -11,11 +11,12 @@
 //   eager, lazy and contrary together find what a missing wait breaks; no luck is needed.
 //   One host thread: the same order every time. Several (ranks as threads): whoever waits drives
 //   the device, one at a time.
-// - Device memory is unmapped while no device work runs: host code that touches it is told so, in
-//   one line, and ends. Fresh and freed memory reads as NaN, and what is written behind a block is
-//   found at the next wait. With several host threads memory is unmapped while none of them drives
-//   the device: then a wrong access may pass, but none that is right is refused. Under
-//   AddressSanitizer blocks come from malloc instead, so that it finds the very access.
+// - Device memory is closed to host code: who touches it is told so, in one line, and ends. Fresh
+//   and freed memory reads as NaN, and what is written behind a block is found at the next wait.
+//   Where the processor has protection keys it is open only to the thread that drives the device;
+//   elsewhere, with several host threads, it is open to all while one drives: then a wrong access
+//   may pass, but none that is right is refused. Under AddressSanitizer blocks come from malloc
+//   instead, so that it finds the very access.
 // - Copies are checked against the memory that they name (side, size, still allocated), streams
 //   must be non-blocking, the default stream is an error, stream capture follows CUDA's rules.
 // - Ranks of a fake NCCL are processes of one machine, or threads of one process, over local
