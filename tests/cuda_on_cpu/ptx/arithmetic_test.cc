@@ -63,6 +63,24 @@ TEST(Integers, CompareAndSign) {
   EXPECT_EQ(compute("sad.s32", kWords3, {kMinusOne, 4, 10}), 15U);
 }
 
+// 96-bit sum, difference and product in parts of 32 bits.
+TEST(Integers, Carries) {
+  const std::uint32_t in[6] = {0xffffffffU, 0xffffffffU, 5, 1, 0, 7};
+  alignas(16) std::uint32_t out[8] = {};
+  run_text(kernel_around("ld.global.u32 %r1, [%rd1];\nld.global.u32 %r2, [%rd1+4];\n"
+                         "ld.global.u32 %r3, [%rd1+8];\nld.global.u32 %r4, [%rd1+12];\n"
+                         "ld.global.u32 %r5, [%rd1+16];\nld.global.u32 %r6, [%rd1+20];\n"
+                         "add.cc.u32 %r10, %r1, %r4;\naddc.cc.u32 %r11, %r2, %r5;\n"
+                         "addc.u32 %r12, %r3, %r6;\nsub.cc.u32 %r13, %r5, %r4;\n"
+                         "subc.u32 %r14, %r6, %r5;\n"
+                         "mul.lo.u32 %r15, %r1, %r2;\nmad.hi.cc.u32 %r16, %r1, %r2, %r4;\n"
+                         "madc.lo.u32 %r17, %r4, %r4, %r5;\n"
+                         "st.global.v4.u32 [%rd0], {%r10, %r11, %r12, %r13};\n"
+                         "st.global.v4.u32 [%rd0+16], {%r14, %r15, %r16, %r17};"),
+           out, in);
+  EXPECT_THAT(out, testing::ElementsAre(0, 0, 13, 0xffffffffU, 6, 1, 0xffffffffU, 1));
+}
+
 TEST(Bits, LogicAndShifts) {
   EXPECT_EQ(compute("and.b32", kWords2, {12, 10}), 8U);
   EXPECT_EQ(compute("or.b64", kLongs2, {12, 3}), 15U);

@@ -8,9 +8,9 @@ namespace varve::ptx {
 namespace {
 
 constexpr std::array kDecoders = {
-    &decode_control, &decode_memory, &decode_move,    &decode_integer, &decode_bits,
-    &decode_float,   &decode_half,   &decode_convert, &decode_compare, &decode_atomic,
-    &decode_copy,    &decode_group,  &decode_matrix,
+    &decode_control, &decode_memory, &decode_move,  &decode_carry,   &decode_integer,
+    &decode_bits,    &decode_float,  &decode_half,  &decode_convert, &decode_compare,
+    &decode_atomic,  &decode_copy,   &decode_group, &decode_matrix,
 };
 
 void run_unsupported(Warp& warp, const Instruction& i, std::uint32_t lanes) {

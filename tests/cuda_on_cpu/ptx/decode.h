@@ -33,6 +33,8 @@ class Slots {
   std::uint32_t in_predicate(const Operand& operand);
   std::uint32_t out_predicate(const Operand& operand);
   std::uint32_t predicate(std::uint32_t reg);
+  /// The predicate that holds carries from one addition to the next.
+  std::uint32_t carry();
   /// Bits of the operand's register; of anything else, `otherwise`.
   unsigned bits(const Operand& operand, unsigned otherwise) const;
 
@@ -60,12 +62,14 @@ class Slots {
   const Function& function_;
   Program& program_;
   std::vector<std::uint32_t> registers_;
+  std::uint32_t carry_ = kNone;
   std::map<std::string, std::uint64_t> symbols_;
   std::map<std::string, std::uint32_t> specials_;
   std::map<std::pair<std::uint64_t, bool>, std::uint32_t> constants_;
 };
 
 // Each fills in the instruction if the opcode is one of its own.
+bool decode_carry(Slots& slots, const Statement& s, Instruction& i);
 bool decode_integer(Slots& slots, const Statement& s, Instruction& i);
 bool decode_bits(Slots& slots, const Statement& s, Instruction& i);
 bool decode_float(Slots& slots, const Statement& s, Instruction& i);

@@ -93,6 +93,11 @@ std::uint32_t Slots::predicate(std::uint32_t reg) {
   return registers_[reg];
 }
 
+std::uint32_t Slots::carry() {
+  if (carry_ == kNone) carry_ = program_.predicates++;
+  return carry_;
+}
+
 std::uint32_t Slots::in(const Operand& operand, unsigned bits) {
   switch (operand.kind) {
     case Kind::kRegister:
