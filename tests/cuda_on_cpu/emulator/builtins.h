@@ -127,6 +127,17 @@ T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> valu
   return varve::emulator::replace_if(p, value, [expected](T old) { return old == expected; });
 }
 
+// Of one type only: CUDA would take an int and an unsigned, and compare them as unsigned.
+template <std::integral T>
+constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
+
+template <std::integral T>
+constexpr T max(T a, T b) {
+  return a < b ? b : a;
+}
+
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }

@@ -83,6 +83,18 @@ TEST(Bits, AreCountedAsCudaDoes) {
   EXPECT_EQ(__uint_as_float(0x40490fdbU), 3.14159274F);
 }
 
+template <class A, class B>
+concept CanCompare = requires(A a, B b) {
+  min(a, b);
+  max(a, b);
+};
+static_assert(CanCompare<int, int> && !CanCompare<int, unsigned> && !CanCompare<float, float>);
+
+TEST(MinMax, AreOfIntegersOfOneType) {
+  EXPECT_EQ(min(-3, 2), -3);
+  EXPECT_EQ(max(3U, 2U), 3U);
+}
+
 TEST(Pack, RoundsToNearestAndPutsTheFirstLow) {
   EXPECT_EQ(gpu::pack_bf16(1.0F, -2.0F), 0xc0003f80U);
   EXPECT_EQ(gpu::pack_f16(1.0F, -2.0F), 0xc0003c00U);
