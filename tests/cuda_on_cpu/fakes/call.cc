@@ -109,6 +109,13 @@ cudaError_t Call::check_no_capture() {
   return refuse(cudaErrorStreamCaptureUnsupported, "not during a stream capture");
 }
 
+cudaError_t Call::report(const std::exception_ptr& failure) {
+  if (failure == nullptr) return cudaSuccess;
+  answer(cudaErrorLaunchFailure);
+  if (std::uncaught_exceptions() > 0) return cudaErrorLaunchFailure;
+  std::rethrow_exception(failure);
+}
+
 void Call::rest() {
   lock_.unlock();
   std::this_thread::sleep_for(kRest);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -33,6 +34,8 @@ struct HostThread {
 /// While one lives this thread runs work of the device, which may not call a fake library. Nests.
 class InsideWork {
  public:
+  static constexpr const char* kDevice = "work of the device";
+
   explicit InsideWork(const char* what);
   ~InsideWork();
   InsideWork(const InsideWork&) = delete;
@@ -70,6 +73,10 @@ class Call {
   /// For calls that wait for the device or change its memory: cudaSuccess, or invalidates the
   /// stream captures that forbid them.
   cudaError_t check_no_capture();
+
+  /// Throws the failure of work that the host waits for; gives its error instead where an exception
+  /// is on its way up already, because destructors wait for streams, too.
+  cudaError_t report(const std::exception_ptr& failure);
 
   /// Lets the other threads have the machine for a moment.
   void rest();

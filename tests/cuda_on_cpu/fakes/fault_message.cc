@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/cuda_on_cpu/fakes/call.h"
+
 namespace varve::fakes {
 namespace {
 
@@ -37,11 +39,13 @@ void print_fault(const void* address, const void* code) {
   const char* name = found && info.dli_sname != nullptr ? info.dli_sname : "a function";
   const auto offset =
       found ? static_cast<const char*>(code) - static_cast<const char*>(info.dli_fbase) : 0;
+  // Of a kernel that is wide off: what is near a block is mapped, and found by its canary.
+  const bool device = InsideWork::what() == InsideWork::kDevice;
   char line[512];
   const int length = std::snprintf(
-      line, sizeof line,
-      "fake CUDA: host code touched device memory at %p, in %s (addr2line -e %s 0x%zx)\n", address,
-      name, file, static_cast<std::size_t>(offset));
+      line, sizeof line, "fake CUDA: %s at %p, in %s (addr2line -e %s 0x%zx)\n",
+      device ? "device code touched memory of no block" : "host code touched device memory",
+      address, name, file, static_cast<std::size_t>(offset));
   if (length > 0) {
     const auto wanted = static_cast<std::size_t>(length);
     const ssize_t written = write(STDERR_FILENO, line, wanted < sizeof line ? wanted : sizeof line);

@@ -146,7 +146,7 @@ bool Machine::step(CUstream_st& stream) {
   Progress progress = Progress::kDone;
   std::exception_ptr failure;
   try {
-    const InsideWork inside("work of the device");
+    const InsideWork inside(InsideWork::kDevice);
     progress = stream.ops.front().run();
   } catch (...) {
     failure = std::current_exception();

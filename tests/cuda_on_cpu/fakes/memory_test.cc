@@ -264,6 +264,17 @@ TEST_F(Memory, HostCodeThatTouchesItIsTold) {
                "host code touched device memory at 0x.*touch_device_memory");
 }
 
+TEST_F(Memory, KernelsThatAreWideOffAreToldApart) {
+  if (kHeapBacked) GTEST_SKIP() << "device memory is host memory under AddressSanitizer";
+  const cudaStream_t stream = resources_.stream();
+  const auto* p = resources_.device<float>(4);
+  const auto run = [stream, p] {
+    enqueue(stream, "wide off", [p] { touch_device_memory(p + (std::size_t{1} << 28)); });
+    cudaStreamSynchronize(stream);
+  };
+  EXPECT_DEATH(run(), "device code touched memory of no block at 0x.*touch_device_memory");
+}
+
 TEST_F(Memory, HostFunctionsTouchItNoMoreThanOtherHostCode) {
   if (kHeapBacked) GTEST_SKIP() << "device memory is host memory under AddressSanitizer";
   const cudaStream_t stream = resources_.stream();

@@ -108,12 +108,6 @@ cudaError_t check_not_captured(Call& call, const CUevent_st& event) {
   return call.refuse(cudaErrorCapturedEvent, "the event was recorded in a capture");
 }
 
-void rethrow(Call& call, const Record& record) {
-  if (record.failure == nullptr) return;
-  call.answer(cudaErrorLaunchFailure);
-  std::rethrow_exception(record.failure);
-}
-
 cudaError_t synchronize(Call& call, cudaEvent_t event) {
   if (const cudaError_t error = check(call, event)) return error;
   if (const cudaError_t error = check_not_captured(call, *event)) return error;
@@ -121,8 +115,7 @@ cudaError_t synchronize(Call& call, cudaEvent_t event) {
   if (record == nullptr) return cudaSuccess;
   Machine& machine = call.machine();
   machine.drive(call, machine.find(record->stream), [&record] { return record->done; });
-  rethrow(call, *record);
-  return cudaSuccess;
+  return call.report(record->failure);
 }
 
 cudaError_t query(Call& call, cudaEvent_t event) {
@@ -131,7 +124,7 @@ cudaError_t query(Call& call, cudaEvent_t event) {
   const std::shared_ptr<Record> record = event->record;
   if (record == nullptr) return cudaSuccess;
   if (!record->done) call.machine().advance(call.machine().find(record->stream));
-  rethrow(call, *record);
+  if (const cudaError_t error = call.report(record->failure)) return error;
   return record->done ? cudaSuccess : call.answer(cudaErrorNotReady);
 }
 

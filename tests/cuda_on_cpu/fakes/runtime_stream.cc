@@ -34,25 +34,18 @@ bool empty(const CUstream_st& stream) {
   return stream.ops.empty() && !stream.busy;
 }
 
-void rethrow(Call& call, std::exception_ptr failure) {
-  if (failure == nullptr) return;
-  call.answer(cudaErrorLaunchFailure);
-  std::rethrow_exception(std::move(failure));
-}
-
 cudaError_t synchronize(Call& call, cudaStream_t stream) {
   if (const cudaError_t error = call.check_stream(stream)) return error;
   if (const cudaError_t error = check_not_captured(call, stream)) return error;
   call.machine().drive(call, stream, [stream] { return empty(*stream); });
-  rethrow(call, std::exchange(stream->failure, nullptr));
-  return cudaSuccess;
+  return call.report(std::exchange(stream->failure, nullptr));
 }
 
 cudaError_t query(Call& call, cudaStream_t stream) {
   if (const cudaError_t error = call.check_stream(stream)) return error;
   if (const cudaError_t error = check_not_captured(call, stream)) return error;
   if (!empty(*stream)) call.machine().advance(stream);
-  rethrow(call, std::exchange(stream->failure, nullptr));
+  if (const cudaError_t error = call.report(std::exchange(stream->failure, nullptr))) return error;
   return empty(*stream) ? cudaSuccess : call.answer(cudaErrorNotReady);
 }
 
@@ -96,8 +89,7 @@ cudaError_t synchronize_device(Call& call) {
   if (const cudaError_t error = call.check_no_capture()) return error;
   Machine& machine = call.machine();
   machine.drive(call, nullptr, [&] { return machine.idle(device); });
-  rethrow(call, machine.failure(device));
-  return cudaSuccess;
+  return call.report(machine.failure(device));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-#include <algorithm>
 #include <atomic>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -178,6 +178,19 @@ TEST_P(Streams, ReportAFailureWhereTheHostWaits) {
   log_.put(one, "next");
   EXPECT_CUDA(cudaStreamSynchronize(one));
   EXPECT_THAT(log_.ran(), ElementsAre("next"));
+}
+
+TEST_P(Streams, DoNotThrowWhileAnExceptionIsOnItsWayUp) {
+  struct Waits {
+    cudaStream_t stream;
+    ~Waits() { EXPECT_EQ(cudaStreamSynchronize(stream), cudaErrorLaunchFailure); }
+  };
+  const auto run = [this] {
+    const Waits waits{resources_.stream()};
+    enqueue(waits.stream, "bad", [] { throw KernelError("out of bounds"); });
+    throw std::runtime_error("something else");
+  };
+  EXPECT_THROW(run(), std::runtime_error);
 }
 
 TEST_P(Streams, OtherStreamsDoNotFail) {
