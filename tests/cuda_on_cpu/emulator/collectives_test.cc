@@ -135,6 +135,14 @@ __global__ void meet_at_two_words() {
   }
 }
 
+__global__ void meet_at_two_lines() {
+  if (threadIdx.x % 32 < 16) {
+    __shfl_xor_sync(~0U, 1, 1);
+  } else {
+    __shfl_xor_sync(~0U, 1, 1);
+  }
+}
+
 __global__ void lose_lanes() {
   if (threadIdx.x >= 60) return;
   __syncwarp();
@@ -148,6 +156,9 @@ TEST(Collectives, LanesThatDoNotMeetAreReported) {
                     "meet_at_two_words, block .*, thread .*, collectives_test.cc:[0-9]+: "
                     "divergent warp: this lane is at .*, others wait at .* "
                     "collectives_test.cc:[0-9]+"));
+    EXPECT_THAT(kernel_error([] { run_block<meet_at_two_lines>(64, 0); }),
+                testing::ContainsRegex("meet_at_two_lines, .*: divergent warp: this lane is at "
+                                       "__shfl_xor_sync, others wait at __shfl_xor_sync"));
     EXPECT_THAT(kernel_error([] { run_block<lose_lanes>(64, 0); }),
                 testing::ContainsRegex("deadlock; 36 threads returned from the kernel, .*; 28 "
                                        "threads at __syncwarp collectives_test.cc:[0-9]+"));

@@ -138,11 +138,16 @@ TEST(Barrier, TwoLinesAreTwoBarriers) {
   }
 }
 
+// After one that left some threads waiting and others ready; and with fewer threads than before.
 TEST(Machine, GoesOnAfterAnError) {
-  EXPECT_NE(kernel_error([] { run_block<wait_unless_first>(64, 0); }), "");
-  std::vector<Visit> visits(128);
-  gpu::launch<visit>({dim3(2), dim3(64)}, visits.data());
-  for (const Visit& v : visits) EXPECT_EQ(v.times, 1);
+  for (const char* text : kSchedules) {
+    const WithSchedule schedule(text);
+    EXPECT_NE(kernel_error([] { run_block<wait_unless_first>(64, 0); }), "");
+    EXPECT_NE(kernel_error([] { run_block<wait_at_two_lines>(1024, 0); }), "");
+    std::vector<Visit> visits(128);
+    gpu::launch<visit>({dim3(2), dim3(64)}, visits.data());
+    for (const Visit& v : visits) EXPECT_EQ(v.times, 1);
+  }
 }
 
 // (threads, times): what a thread wrote before a barrier is read by its neighbour after it.
