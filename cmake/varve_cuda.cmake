@@ -62,8 +62,9 @@ if(VARVE_CUDA STREQUAL on AND NOT VARVE_CUDA_COMPLETE)
 endif()
 
 # What every call of nvcc gets. -lineinfo: whoever reads PTX or a profile wants the source's lines.
-set(VARVE_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}
-  -I${PROJECT_SOURCE_DIR}/kernels/cuda/device)
+# fmt 9 takes nvcc's host compiler for one without constexpr, and then does not compile as C++20.
+set(VARVE_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -DFMT_USE_CONSTEXPR=1
+  -I${PROJECT_SOURCE_DIR} -I${PROJECT_SOURCE_DIR}/kernels/cuda/device)
 foreach(folder ${VARVE_CUDA_INCLUDE})
   # Of the compiler's own headers nvcc brings the right ones itself.
   if(NOT folder STREQUAL VARVE_cuda_runtime_api_INCLUDE)
@@ -128,6 +129,35 @@ function(varve_cubin_report target)
   set_target_properties(${target} PROPERTIES VARVE_REPORTS "${reports}")
 endfunction()
 
+# varve_check_registers(NAME REPORT target CEILINGS file [PROGRAM p...]): a test that the kernels of a
+# varve_cubin_report need no more registers than the file says, and do not spill; and, with PROGRAM,
+# that they all were launched when these ran, one after the other.
+function(varve_check_registers name)
+  cmake_parse_arguments(ARG "" "REPORT;CEILINGS" "PROGRAM" ${ARGN})
+  find_package(Python3 COMPONENTS Interpreter)
+  if(NOT Python3_FOUND)
+    message(STATUS "${name} is left out: no Python")
+    return()
+  endif()
+  get_filename_component(ceilings ${ARG_CEILINGS} ABSOLUTE)
+  get_target_property(reports ${ARG_REPORT} VARVE_REPORTS)
+  set(check ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cuda_on_cpu/ptx/check_registers
+    --ceilings ${ceilings})
+  if(ARG_PROGRAM)
+    set(log ${CMAKE_CURRENT_BINARY_DIR}/${name}.launched)
+    set(run "rm -f '${log}'")
+    foreach(program ${ARG_PROGRAM})
+      string(APPEND run " && VARVE_KERNEL_LOG='${log}' $<TARGET_FILE:${program}> >/dev/null")
+    endforeach()
+    add_test(NAME ${name} COMMAND sh -c "${run} && exec \"$@\"" sh ${check} --launched ${log}
+      ${reports})
+  else()
+    add_test(NAME ${name} COMMAND ${check} ${reports})
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS cuda TIMEOUT 300)
+  add_dependencies(tests_cuda ${ARG_REPORT} ${ARG_PROGRAM})
+endfunction()
+
 # varve_cuda_library(NAME SOURCES x.cu ... y.cc ... DEPENDS ...): a static library called varve_NAME
 # of CUDA and C++ sources, with the runtime, cuBLASLt and NCCL behind it. CMake's own CUDA language is
 # not used: it wants to try the compiler on every configuration, and knows less of -gencode.
@@ -139,10 +169,10 @@ function(varve_cuda_library name)
     string(APPEND host ,-Werror)
     set(werror -Werror all-warnings)
   endif()
-  if(VARVE_SANITIZE)
-    string(APPEND host ",-fsanitize=${VARVE_SANITIZE}")
-    string(REPLACE "address,undefined" "address\\,undefined" host "${host}")
-  endif()
+  string(REPLACE "," ";" sanitizers "${VARVE_SANITIZE}")
+  foreach(sanitizer ${sanitizers})
+    string(APPEND host ,-fsanitize=${sanitizer})
+  endforeach()
   set(sources ${ARG_SOURCES})
   list(FILTER sources EXCLUDE REGEX "\\.cu$")
   foreach(source ${ARG_SOURCES})

@@ -50,9 +50,7 @@ Cell<T> to_cell(T value) {
 template <class F>
 void each_lane(std::uint32_t lanes, F f) {
   if (lanes == kAllLanes) {
-#if defined(__clang__)
-#pragma clang loop vectorize(assume_safety)
-#else
+#if !defined(__clang__)  // which would warn of what it cannot vectorize
 #pragma GCC ivdep
 #endif
     for (unsigned lane = 0; lane < kLanes; ++lane) f(lane);
