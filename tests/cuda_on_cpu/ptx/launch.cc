@@ -16,14 +16,17 @@ namespace {
 
 // Of the process, as the modules that a driver has loaded are.
 struct Loaded {
-  Loaded() {
-    const char* const paths = std::getenv("VARVE_PTX");
-    load(paths == nullptr ? "" : paths);
-  }
   void load(const std::string& paths) {
     auto library = std::make_unique<Library>();
     library->add(paths);
     libraries.push_back(std::move(library));
+  }
+  Library& library() {
+    if (libraries.empty()) {
+      const char* const paths = std::getenv("VARVE_PTX");
+      load(paths == nullptr ? "" : paths);
+    }
+    return *libraries.back();
   }
 
   std::mutex mutex;
@@ -63,7 +66,7 @@ void set_valid(bool (*valid)(const void* begin, std::size_t bytes)) {
 const Program& find_program(const void* kernel, std::string_view name,
                             std::span<const std::size_t> parameter_bytes) {
   const std::lock_guard lock(loaded().mutex);
-  return loaded().libraries.back()->find(symbol_of(kernel), name, parameter_bytes);
+  return loaded().library().find(symbol_of(kernel), name, parameter_bytes);
 }
 
 void run_program(const Program& program, dim3 blocks, dim3 threads, std::size_t shared,
