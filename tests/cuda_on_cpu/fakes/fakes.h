@@ -18,7 +18,10 @@
 //   may pass, but none that is right is refused. Under AddressSanitizer blocks come from malloc
 //   instead, so that it finds the very access.
 // - Copies are checked against the memory that they name (side, size, still allocated), streams
-//   must be non-blocking, the default stream is an error, stream capture follows CUDA's rules.
+//   must be non-blocking, the default stream is an error, stream capture follows CUDA's rules. A
+//   copy from pageable memory is as late as any: CUDA says only that it might be synchronous.
+// - cuBLASLt adds in float in ascending k. For few columns it first recommends to split k, which
+//   gives other bits, unless the preference forbids it; it checks alignments and extents.
 // - Ranks of a fake NCCL are processes of one machine, or threads of one process, over local
 //   sockets (not over MPI: a rank that died must be noticed, which Open MPI 4 answers by ending
 //   the job). Sends are rendezvous, so an exchange outside a group hangs as it may there.

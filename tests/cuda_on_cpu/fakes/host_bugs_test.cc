@@ -215,7 +215,7 @@ TEST(HostBug, HostReadsDeviceMemory) {
 
 TEST(HostBug, ExchangeOutsideAGroup) {
   for (const Order order : {Order::kEager, Order::kLazy, Order::kContrary}) {
-    configure(settings_for(order, 1, 2));
+    configure(with_short_deadline(settings_for(order, 1, 2)));
     try {
       exchange(false);
       ADD_FAILURE() << "it did not hang";

@@ -71,6 +71,16 @@ TEST_F(Memory, CopiesRows) {
   EXPECT_THAT(read(stream, p, 6), testing::ElementsAre(0, 2, 0, 0, 4, 0));
 }
 
+// CUDA says only that a copy from or to pageable memory might be synchronous.
+TEST_F(Memory, PageableMemoryIsReadAsLateAsPinned) {
+  const cudaStream_t stream = resources_.stream();
+  auto* p = resources_.device<float>(1);
+  float host = 1;
+  EXPECT_CUDA(cudaMemcpyAsync(p, &host, sizeof host, cudaMemcpyHostToDevice, stream));
+  host = 2;
+  EXPECT_THAT(read(stream, p, 1), testing::ElementsAre(2));
+}
+
 TEST_F(Memory, ACopyMustNameMemoryOfItsKind) {
   const cudaStream_t stream = resources_.stream();
   auto* p = resources_.device<float>(4);

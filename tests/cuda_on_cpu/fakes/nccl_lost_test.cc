@@ -72,6 +72,7 @@ TEST_F(LostRank, IsNoticedWhileNothingIsSent) {
 TEST_F(LostRank, IsReportedByAWait) {
   join([](ncclComm_t) {});
   await_child();
+  configure(with_short_deadline(settings_for(Order::kLazy, 1, 2)));
   Resources resources;
   const cudaStream_t stream = resources.stream();
   auto* p = resources.device<float>(4);

@@ -263,7 +263,7 @@ TEST(NcclRules, RanksNeedDevicesOfTheirOwn) {
 }
 
 TEST(NcclRules, AMissingRankIsNamed) {
-  configure(settings_for(Order::kLazy));
+  configure(with_short_deadline(settings_for(Order::kLazy)));
   ncclUniqueId id;
   ncclComm_t comm = nullptr;
   EXPECT_NCCL(ncclGetUniqueId(&id));

@@ -308,7 +308,7 @@ TEST(Rules, WorkDoesNotCallCuda) {
 }
 
 TEST(Rules, AWaitWithoutProgressIsReported) {
-  configure(settings_for(Order::kLazy));
+  configure(with_short_deadline(settings_for(Order::kLazy)));
   // A host function that does not return, so that its stream is never empty.
   std::atomic<bool> open{false};
   std::thread blocker([&] {
