@@ -29,6 +29,7 @@ __global__ void watch(const Line* source, Line* seen) {
   VARVE_DYNAMIC_SHARED(memory);
   Line* const shared = reinterpret_cast<Line*>(memory);
   if (threadIdx.x > 0) return;
+  for (int i = 0; i < kCopies; ++i) shared[i] = Line{};
   const auto look = [&](int stage) {
     for (int i = 0; i < kCopies; ++i) seen[stage * kCopies + i] = shared[i];
   };

@@ -73,6 +73,15 @@ TEST(Machine, RandomOrdersDifferAndRepeat) {
   EXPECT_EQ(order_under("random:1"), order_under("random:1"));
 }
 
+TEST(Machine, InARandomOrderTheLastToComeIsNotTheFirstToGoOn) {
+  bool another = false;
+  for (const char* text : {"random:1", "random:2", "random:3"}) {
+    const std::vector<unsigned> order = order_under(text);
+    another |= order[64] != order[63];
+  }
+  EXPECT_TRUE(another);
+}
+
 __global__ void add_arguments(int* result, std::int64_t a, double b, const int* none) {
   if (threadIdx.x == 0) *result = static_cast<int>(a) + static_cast<int>(b) + (none == nullptr);
 }
@@ -118,6 +127,18 @@ TEST(Barrier, AThreadThatReturnedIsMissed) {
                                        "1 thread returned from the kernel, the first "
                                        "\\(0,0,0\\); 63 threads at __syncthreads "
                                        "machine_test.cc:[0-9]+, the first \\(1,0,0\\)"));
+  }
+}
+
+__global__ void wait_if_first() {
+  if (threadIdx.x == 0) __syncthreads();
+}
+
+TEST(Barrier, OneThreadAloneIsADeadlockToo) {
+  for (const char* text : kSchedules) {
+    const WithSchedule schedule(text);
+    EXPECT_THAT(kernel_error([] { run_block<wait_if_first>(64, 0); }),
+                testing::HasSubstr("deadlock; 1 thread at __syncthreads"));
   }
 }
 
