@@ -30,7 +30,7 @@ struct Options {
   /// Whether a kernel may touch these bytes of global memory; nullptr: it may touch any.
   bool (*valid)(const void* begin, std::size_t bytes) = nullptr;
   /// Instructions of one warp after which a block is said to hang.
-  std::uint64_t most_steps = std::uint64_t{1} << 32U;
+  std::uint64_t most_steps = std::uint64_t{1} << 28U;
 };
 
 class Block;
