@@ -90,6 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{Bug::kNoBarrierAfterWait, "data race(.|\n)*prefill.cc:[0-9]+(.|\n)*prefill.cc:"},
         Case{Bug::kNoBarrierBeforeReuse, "data race(.|\n)*prefill.cc:[0-9]+(.|\n)*prefill.cc:"},
         Case{Bug::kNextElement, "data race(.|\n)*decode.cc:[0-9]+"},
+        Case{Bug::kShuffleForSyncwarp, "data race(.|\n)*leg_main.cc:[0-9]+(.|\n)*leg_main.cc:"},
         Case{Bug::kSkippedBarrier, "divergent __syncthreads"}));
 #endif
 

@@ -30,6 +30,8 @@ enum class Bug : int {
   // In decode.
   kMisaligned = 16,
   kOneForAllBlocks = 17,  // an element that each block should have of its own
+  // In leg_main.cc: a shuffle orders no memory.
+  kShuffleForSyncwarp = 18,
 };
 
 }  // namespace varve::samples
