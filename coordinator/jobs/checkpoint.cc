@@ -12,7 +12,7 @@ namespace varve {
 namespace {
 
 // Then the checksum of what follows, in hexadecimal digits, and what follows.
-constexpr std::string_view kMagic = "varve checkpoint 1\n";
+constexpr std::string_view kMagic = "varve checkpoint 2\n";
 constexpr std::size_t kChecksum = 64;
 constexpr std::size_t kMostBytes = std::size_t{1} << 40;
 

@@ -42,11 +42,12 @@ void visit(A& a, SavedLayer& l) {
 /// Scores of all stages that no selection was made by yet.
 struct SavedScores {
   std::vector<std::uint32_t> known;  // which of their rows are still held
+  std::vector<std::int32_t> positions;
   std::vector<std::int64_t> sums;
 };
 template <class A>
 void visit(A& a, SavedScores& s) {
-  a(s.known, s.sums);
+  a(s.known, s.positions, s.sums);
 }
 
 struct SavedSequence {

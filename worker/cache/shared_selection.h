@@ -26,13 +26,17 @@ class SharedSelection {
   /// `exchange` must outlive this.
   SharedSelection(const Options& options, ScoreExchange& exchange);
 
-  /// A compaction is due: `sums` of all rows held. Returns which of these rows stay, if a
-  /// selection is ready and drops any; then the caller drops the others.
-  std::optional<std::vector<std::uint32_t>> next(std::span<const std::int64_t> sums);
-  /// The document has ended with `rows` rows held; `sums` of them if they were not passed to
-  /// `next` yet. As above; what is returned is within the budget.
-  std::optional<std::vector<std::uint32_t>> last(std::size_t rows,
-                                                 std::optional<std::span<const std::int64_t>> sums);
+  /// What is known of the rows held, ascending by position.
+  struct Scored {
+    std::span<const std::int64_t> sums;
+    std::span<const std::int32_t> positions;  // of as many rows
+  };
+  /// A compaction is due. Returns which of the rows held stay, if a selection is ready and drops
+  /// any; then the caller drops the others.
+  std::optional<std::vector<std::uint32_t>> next(const Scored& held);
+  /// The document has ended with `rows` rows held; `held` if it was not passed to `next` yet. As
+  /// above; what is returned is within the budget.
+  std::optional<std::vector<std::uint32_t>> last(std::size_t rows, std::optional<Scored> held);
 
   /// What is under way; waits for it.
   std::vector<SavedScores> save();
@@ -42,10 +46,11 @@ class SharedSelection {
   struct UnderWay {
     std::uint64_t number = 0;                       // of the exchange
     std::vector<std::uint32_t> known;               // which of its rows are still held
+    std::vector<std::int32_t> positions{};          // of all its rows
     std::optional<std::vector<std::int64_t>> sums;  // taken already
   };
 
-  void give(std::span<const std::int64_t> sums);
+  void give(const Scored& held);
   std::optional<std::vector<std::uint32_t>> take(std::size_t rows);
   std::vector<std::int64_t>& sums_of(UnderWay& scores);
   void drop_others(const std::vector<std::uint32_t>& kept);

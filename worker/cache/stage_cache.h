@@ -165,8 +165,8 @@ class StageCache {
   KeptRows choose_for_question(const Sequence& sequence, std::size_t local,
                                std::size_t question) const;
   KeptRows choose_for_question(const Sequence& sequence, std::size_t question) const;
-  KeptRows best_for_question(const Sequence& sequence, std::size_t local, std::vector<float> scores,
-                             std::size_t heads) const;
+  KeptRows best_for_question(const Sequence& sequence, std::size_t local, std::size_t question,
+                             std::vector<float> scores, std::size_t heads) const;
   void keep_for_question(const Sequence& sequence, std::size_t local, const KeptRows& kept,
                          QuestionCache& question);
   void compact_for_questions(std::uint32_t id, Sequence& sequence, std::size_t local);
@@ -174,7 +174,13 @@ class StageCache {
   bool is_due(const Sequence& sequence) const;
   void evict(Sequence& sequence);
   void evict_from_stream(Sequence& sequence, std::size_t local);
-  std::vector<std::int64_t> probed_sums(const Sequence& sequence) const;
+  struct ProbedSums {
+    std::vector<std::int64_t> sums;       // [rows held]
+    std::vector<std::int32_t> positions;  // of the same rows
+  };
+  ProbedSums probed_sums(const Sequence& sequence) const;
+  /// On the host.
+  std::vector<std::int32_t> positions_of(const SegmentView& rows, std::size_t head) const;
   void keep_together(Sequence& sequence, const std::optional<std::vector<std::uint32_t>>& kept);
   void evict_from_pool(Sequence& sequence, std::size_t local);
   std::span<const SegmentView> region(const Sequence& sequence, std::size_t local, bool turned);

@@ -55,7 +55,8 @@ void StageCache::evict(Sequence& sequence) {
     evict_for_questions(sequence);
   } else if (sequence.together != nullptr) {
     VARVE_CHECK(sequence.probed, "no probe came with the rows before a compaction");
-    keep_together(sequence, sequence.together->next(probed_sums(sequence)));
+    const ProbedSums held = probed_sums(sequence);
+    keep_together(sequence, sequence.together->next({held.sums, held.positions}));
   } else {
     for (std::size_t local = 0; local < layers_.count(); ++local) {
       if (sequence.growth == Growth::kStream) {
@@ -67,11 +68,20 @@ void StageCache::evict(Sequence& sequence) {
   }
 }
 
-// Of this stage's layers and heads.
-std::vector<std::int64_t> StageCache::probed_sums(const Sequence& sequence) const {
-  std::vector<std::int64_t> sums(sequence.layers.front().own->rows(0));
-  for (const LayerCache& cache : sequence.layers) add_fixed(cache.probed->values(), sums);
-  return sums;
+// Of this stage's layers and heads, which hold the same rows.
+StageCache::ProbedSums StageCache::probed_sums(const Sequence& sequence) const {
+  const Segment& own = *sequence.layers.front().own;
+  ProbedSums held{std::vector<std::int64_t>(own.rows(0)), positions_of(own.view(), 0)};
+  for (const LayerCache& cache : sequence.layers) add_fixed(cache.probed->values(), held.sums);
+  return held;
+}
+
+std::vector<std::int32_t> StageCache::positions_of(const SegmentView& rows,
+                                                   std::size_t head) const {
+  const std::span<const std::int32_t> held = rows.positions_of(head);
+  std::vector<std::int32_t> positions(held.size());
+  ops_.download(positions.data(), held.data(), held.size_bytes());
+  return positions;
 }
 
 void StageCache::keep_together(Sequence& sequence,
@@ -156,9 +166,13 @@ void StageCache::compact(std::uint32_t id, std::span<const float> statistics) {
                                      rows, model_.layers, statistics);
   }
   if (sequence.together != nullptr) {
-    std::optional<std::vector<std::int64_t>> sums;
-    if (sequence.probed) sums = probed_sums(sequence);
-    keep_together(sequence, sequence.together->last(sequence.layers.front().own->rows(0), sums));
+    ProbedSums held;
+    std::optional<SharedSelection::Scored> scored;
+    if (sequence.probed) {
+      held = probed_sums(sequence);
+      scored = {held.sums, held.positions};
+    }
+    keep_together(sequence, sequence.together->last(sequence.layers.front().own->rows(0), scored));
   }
   if (sequence.local) evict_for_questions(sequence);
   for (std::size_t local = 0; local < layers_.count(); ++local) {
@@ -252,12 +266,9 @@ void StageCache::keep_observed(Sequence& sequence, std::size_t local, const Kept
 
 // FNV-1a over the positions of one head after the other.
 std::uint64_t StageCache::hash_positions(const Shared& segments, std::uint64_t hash) const {
-  std::vector<std::int32_t> positions;
   for (std::size_t head = 0; head < model_.kv_heads; ++head) {
     for (const auto& segment : segments) {
-      const std::span<const std::int32_t> held = segment->view().positions_of(head);
-      positions.resize(held.size());
-      ops_.download(positions.data(), held.data(), held.size_bytes());
+      const std::vector<std::int32_t> positions = positions_of(segment->view(), head);
       for (const std::byte b : std::as_bytes(std::span(positions))) {
         hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3ULL;
       }

@@ -158,7 +158,7 @@ void StageCache::take_off_others(LayerCache& cache, std::size_t kept, double con
 KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t local,
                                          std::size_t question) const {
   const ProbedRows& probed = *sequence.layers[local].questions[question].probed;
-  return best_for_question(sequence, local, probed.values(), model_.kv_heads);
+  return best_for_question(sequence, local, question, probed.values(), model_.kv_heads);
 }
 
 // One choice for all heads and layers of the stage.
@@ -167,19 +167,28 @@ KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t q
   for (const LayerCache& cache : sequence.layers) {
     add_fixed(cache.questions[question].probed->values(), sums);
   }
-  const KeptRows best = best_for_question(sequence, 0, from_fixed(sums), 1);
+  const KeptRows best = best_for_question(sequence, 0, question, from_fixed(sums), 1);
   return {std::vector(model_.kv_heads, best.heads.front())};
 }
 
 // Of scores [heads, rows] that end with the document's last rows, which stay anyway.
 KeptRows StageCache::best_for_question(const Sequence& sequence, std::size_t local,
-                                       std::vector<float> scores, std::size_t heads) const {
+                                       std::size_t question, std::vector<float> scores,
+                                       std::size_t heads) const {
   const PolicyConfig& policy = sequence.policy->config;
   const Keep keep = keep_of(sequence, local);
-  const std::size_t candidates = scores.size() / heads - keep.last;
+  PlacedScores rows{std::move(scores), {}, heads};
+  const LayerCache& cache = sequence.layers[local];
+  for (std::size_t h = 0; h < heads; ++h) {
+    const auto kept = positions_of(cache.questions[question].kept->view(), h);
+    const auto own = positions_of(cache.own->view(), h);
+    rows.positions.insert(rows.positions.end(), kept.begin(), kept.end());
+    rows.positions.insert(rows.positions.end(),
+                          own.begin() + static_cast<std::ptrdiff_t>(keep.first), own.end());
+  }
+  const std::size_t candidates = rows.columns() - keep.last;
   const std::size_t budget = std::min(own_kept_rows(policy, keep.budget), candidates);
-  return best_pooled(std::move(scores), heads, candidates, {budget, 0, 0},
-                     policy.scorer.count("kernel"));
+  return best_pooled(std::move(rows), candidates, {budget, 0, 0}, policy.scorer.count("kernel"));
 }
 
 // `kept` counts what the question holds, then the document's own rows behind the first ones.

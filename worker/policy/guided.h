@@ -25,9 +25,18 @@ float from_fixed(std::int64_t sum);
 void add_fixed(std::span<const float> scores, std::span<std::int64_t> sums);
 std::vector<float> from_fixed(std::span<const std::int64_t> sums);
 
-/// Pools `scores` [heads, columns] over `kernel` columns of a head; the best of the first
-/// `candidates` columns of each.
-KeptRows best_pooled(std::vector<float> scores, std::size_t heads, std::size_t candidates,
-                     const Keep& keep, std::size_t kernel);
+/// Scores [heads, columns] of rows at `positions` [heads, columns], ascending, or [columns], the
+/// same for all heads.
+struct PlacedScores {
+  std::vector<float> scores;
+  std::vector<std::int32_t> positions;
+  std::size_t heads = 1;
+
+  std::size_t columns() const { return scores.size() / heads; }
+};
+
+/// Pools the scores of each head (pool_max_near); the best of its first `candidates` columns.
+KeptRows best_pooled(PlacedScores rows, std::size_t candidates, const Keep& keep,
+                     std::size_t kernel);
 
 }  // namespace varve

@@ -10,7 +10,7 @@ namespace {
 constexpr double kFixedOne = static_cast<double>(std::int64_t{1} << 36U);
 
 // The answer to a question stands right behind the words that the question attends to, so a row's
-// score spreads to its neighbours.
+// score spreads to those that stood next to it in the text.
 class GuidedScorer final : public Scorer {
  public:
   explicit GuidedScorer(const Component& c) : kernel_(c.count("kernel")) {}
@@ -19,9 +19,13 @@ class GuidedScorer final : public Scorer {
     VARVE_CHECK(rows.probed.rows == scores.rows && rows.probed.cols == scores.cols,
                 "probed [{}, {}], wanted [{}, {}]", rows.probed.rows, rows.probed.cols, scores.rows,
                 scores.cols);
+    VARVE_CHECK(rows.segments.size() == 1, "{} segments of a stream", rows.segments.size());
+    std::vector<std::int32_t> positions(scores.cols);
     for (std::size_t h = 0; h < scores.rows; ++h) {
       std::copy_n(rows.probed.row(h), scores.cols, scores.row(h));
-      pool_max({scores.row(h), scores.cols}, kernel_);
+      const auto held = rows.segments.front().positions_of(h);
+      rows.ops.download(positions.data(), held.data(), held.size_bytes());
+      pool_max_near({scores.row(h), scores.cols}, positions, kernel_);
     }
   }
 
@@ -80,11 +84,17 @@ std::vector<float> from_fixed(std::span<const std::int64_t> sums) {
   return scores;
 }
 
-KeptRows best_pooled(std::vector<float> scores, std::size_t heads, std::size_t candidates,
-                     const Keep& keep, std::size_t kernel) {
-  const std::size_t cols = scores.size() / heads;
-  for (std::size_t h = 0; h < heads; ++h) pool_max({scores.data() + h * cols, cols}, kernel);
-  return select_rows(make_component("uniform"), {scores.data(), heads, candidates, cols}, keep);
+KeptRows best_pooled(PlacedScores rows, std::size_t candidates, const Keep& keep,
+                     std::size_t kernel) {
+  const std::size_t cols = rows.columns();
+  const std::span<const std::int32_t> positions(rows.positions);
+  VARVE_CHECK(positions.size() % cols == 0, "{} positions of {} rows", positions.size(), cols);
+  for (std::size_t h = 0; h < rows.heads; ++h) {
+    const std::size_t at = h * cols % positions.size();
+    pool_max_near({rows.scores.data() + h * cols, cols}, positions.subspan(at, cols), kernel);
+  }
+  return select_rows(make_component("uniform"), {rows.scores.data(), rows.heads, candidates, cols},
+                     keep);
 }
 
 std::unique_ptr<Scorer> make_guided_scorer(const PolicyConfig& policy) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <vector>
 
@@ -47,6 +48,24 @@ void pool_max(std::span<float> scores, std::size_t size) {
   pool(
       scores, size, -std::numeric_limits<float>::infinity(),
       [](float a, float b) { return std::max(a, b); }, [](float largest) { return largest; });
+}
+
+void pool_max_near(std::span<float> scores, std::span<const std::int32_t> positions,
+                   std::size_t size) {
+  VARVE_CHECK(size % 2 == 1 && positions.size() == scores.size(),
+              "{} scores, {} positions, pool {}", scores.size(), positions.size(), size);
+  const std::vector<float> from(scores.begin(), scores.end());
+  const auto half = static_cast<std::int64_t>(size / 2);
+  std::deque<std::size_t> falling;  // rows of the window that no later one exceeds
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    for (; next < from.size() && positions[next] <= positions[i] + half; ++next) {
+      while (!falling.empty() && from[falling.back()] <= from[next]) falling.pop_back();
+      falling.push_back(next);
+    }
+    while (positions[falling.front()] < positions[i] - half) falling.pop_front();
+    scores[i] = from[falling.front()];
+  }
 }
 
 }  // namespace varve

@@ -44,6 +44,11 @@ std::unique_ptr<Scorer> make_scorer(const PolicyConfig& policy);
 /// counts as 0 in the mean, not at all in the maximum. O(n).
 void pool_mean(std::span<float> scores, std::size_t size);
 void pool_max(std::span<float> scores, std::size_t size);
+/// The same for rows that are left of a text, at ascending `positions` in it: the maximum of those
+/// that stand no further than size / 2 away. What became a neighbour because the rows between were
+/// dropped is none. O(n).
+void pool_max_near(std::span<float> scores, std::span<const std::int32_t> positions,
+                   std::size_t size);
 
 // The scorers of the table.
 std::unique_ptr<Scorer> make_position_scorer(const PolicyConfig& policy);

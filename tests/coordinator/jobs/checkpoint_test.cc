@@ -49,7 +49,7 @@ TEST_F(CheckpointTest, OneOfAnotherJobIsNoneAndSaysSo) {
 }
 
 TEST_F(CheckpointTest, OneOfAnotherVersionIsNoneAndSaysSo) {
-  replace("varve checkpoint 2\nwhatever");
+  replace("varve checkpoint 1\nwhatever");
   EXPECT_FALSE(file_.read(reason_));
   EXPECT_THAT(reason_, HasSubstr("another version"));
 }

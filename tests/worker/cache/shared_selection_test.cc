@@ -29,12 +29,15 @@ class Stream {
     for (; rows > 0; --rows) held_.push_back(next_++);
   }
   const Rows& evict() {
-    drop(selection_.next(scores()));
+    const auto sums = scores();
+    drop(selection_.next({sums, positions()}));
     return held_;
   }
   const Rows& end(bool probed) {
-    std::optional<std::vector<std::int64_t>> last;
-    if (probed) last = scores();
+    const auto sums = scores();
+    const auto where = positions();
+    std::optional<SharedSelection::Scored> last;
+    if (probed) last = {sums, where};
     drop(selection_.last(held_.size(), last));
     return held_;
   }
@@ -45,6 +48,7 @@ class Stream {
     for (const std::uint32_t row : held_) of_held.push_back(weights_.at(row));
     return sums(of_held);
   }
+  std::vector<std::int32_t> positions() const { return {held_.begin(), held_.end()}; }
   void drop(const std::optional<Rows>& kept) {
     if (!kept) return;
     Rows left;

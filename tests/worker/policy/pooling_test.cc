@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 
 #include "tests/kernels/fixtures.h"
@@ -28,6 +29,32 @@ TEST(Pooling, TheMeanCountsZerosBeyondTheEnds) {
   EXPECT_THAT(mean_of({3, 6, 9, 12}, 3), ElementsAre(3, 6, 9, 7));
   EXPECT_THAT(mean_of({5}, 5), ElementsAre(1));
   EXPECT_THAT(mean_of({7, 7}, 7), ElementsAre(2, 2));
+}
+
+TEST(Pooling, RowsThatBecameNeighboursArePooledByTheirPlaceInTheText) {
+  const auto near = [](std::vector<float> scores, const std::vector<std::int32_t>& positions,
+                       std::size_t size) {
+    pool_max_near(scores, positions, size);
+    return scores;
+  };
+  EXPECT_THAT(near({1, 5, 2, 0, 0}, {10, 11, 12, 13, 14}, 3), ElementsAre(5, 5, 5, 2, 0));
+  EXPECT_THAT(near({1, 5, 2, 0, 0}, {10, 11, 20, 21, 40}, 3), ElementsAre(5, 5, 2, 2, 0));
+  EXPECT_THAT(near({1, 5, 2, 9}, {0, 2, 4, 7}, 5), ElementsAre(5, 5, 5, 9));
+  EXPECT_THAT(near({-4, -2}, {3, 9}, 99), ElementsAre(-2, -2));
+  EXPECT_THAT(near({}, {}, 3), ElementsAre());
+}
+
+TEST(Pooling, NearIsTheMaximumWhereNoRowIsMissing) {
+  test::Random random(5);
+  std::vector<float> scores(300);
+  for (float& score : scores) score = random.real();
+  std::vector<std::int32_t> positions(scores.size());
+  std::iota(positions.begin(), positions.end(), 77);
+  for (const std::size_t size : {1, 3, 15, 299, 601}) {
+    std::vector<float> got = scores;
+    pool_max_near(got, positions, size);
+    EXPECT_EQ(got, max_of(scores, size)) << size;
+  }
 }
 
 TEST(Pooling, TheMaximumTakesWhatIsThere) {
@@ -86,6 +113,7 @@ TEST(Pooling, AnEvenSizeIsABug) {
   std::vector<float> scores(4);
   EXPECT_THROW(pool_mean(scores, 4), std::logic_error);
   EXPECT_THROW(pool_max(scores, 0), std::logic_error);
+  EXPECT_THROW(pool_max_near(scores, std::vector<std::int32_t>{1}, 3), std::logic_error);
 }
 
 }  // namespace
