@@ -40,7 +40,7 @@ struct Projection {
 
 /// How `linear` multiplies. kFloat: in float32. kSplit: on matrix units that take both factors as
 /// sums of two bfloat16, if the machine has any; that is many times as fast for many rows, slower
-/// for one, and each product is off by up to 2^-16 of itself. Without them, kSplit is kFloat.
+/// for one, and each product is off by up to 3 * 2^-16 of itself. Without them, kSplit is kFloat.
 enum class Products : std::uint8_t { kFloat, kSplit };
 
 /// What a token is chosen by: of one row, the index of the largest element (the lowest among

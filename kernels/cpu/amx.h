@@ -1,7 +1,7 @@
 // Products with packed weights on a CPU's matrix units (Intel AMX). They multiply bfloat16 numbers,
-// so each factor is taken as a sum of two of them, which leaves a relative error of 2^-18:
+// so each factor is taken as a sum of two of them, off by up to 2^-16 of itself:
 //   x = x_hi + x_lo,  w = w_hi + w_lo,  x w ~ x_hi w_hi + x_hi w_lo + x_lo w_hi
-// with sums in float32. A product is off by less than 2^-16 of itself
+// with sums in float32. A product is off by up to 3 * 2^-16 of itself
 // (tests/kernels/linear_test.cc). Each element of y is one chain of instructions in the order of k:
 // its bits do not depend on the number of rows, on how K was cut, or on the neighbours. (The three
 // products of 32 k come one behind the other. The hardware rounds to nearest and takes numbers
