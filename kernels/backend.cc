@@ -28,22 +28,24 @@ std::unique_ptr<Ops> make_cpu(std::string_view isa_name, std::size_t threads,
 std::vector<std::string> backends() {
   std::vector<std::string> names{"auto", "reference", "cpu"};
   for (const Isa& isa : isas()) names.push_back(fmt::format("{}{}", kCpuPrefix, isa.name));
-  if (has_cuda()) names.emplace_back("cuda");
+  if (has_cuda()) names.insert(names.end(), {"cuda", "cuda:f32"});
   return names;
 }
 
 std::unique_ptr<Ops> make_ops(std::string_view backend, std::size_t threads) {
-  return make_pinned_ops(backend, threads, {});
+  return make_ops(backend, OpsPlace{.threads = threads});
 }
 
-std::unique_ptr<Ops> make_pinned_ops(std::string_view backend, std::size_t threads,
-                                     std::span<const std::uint32_t> cores) {
-  VARVE_CHECK(threads >= 1, "{} threads", threads);
+std::unique_ptr<Ops> make_ops(std::string_view backend, const OpsPlace& place) {
+  VARVE_CHECK(place.threads >= 1, "{} threads", place.threads);
+  if (backend == "auto") backend = has_cuda() ? "cuda" : "cpu";
   if (backend == "reference") return make_reference_ops();
-  if (backend == "cpu" || backend == "auto") return make_cpu_ops(isas().front(), threads, cores);
-  if (backend.starts_with(kCpuPrefix))
-    return make_cpu(backend.substr(kCpuPrefix.size()), threads, cores);
-  if (backend == "cuda") return make_cuda_ops();
+  if (backend == "cpu") return make_cpu_ops(isas().front(), place.threads, place.cores);
+  if (backend.starts_with(kCpuPrefix)) {
+    return make_cpu(backend.substr(kCpuPrefix.size()), place.threads, place.cores);
+  }
+  if (backend == "cuda") return make_cuda_ops(place.device, CudaPrecision::kBF16);
+  if (backend == "cuda:f32") return make_cuda_ops(place.device, CudaPrecision::kF32);
   throw DeviceError(fmt::format("unknown backend '{}'; this machine has {}", backend,
                                 fmt::join(backends(), ", ")));
 }

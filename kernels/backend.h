@@ -1,4 +1,4 @@
-// make_ops (kernels/ops.h) for who also says where the threads run.
+// make_ops (kernels/ops.h) for who also says where.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,16 @@
 
 namespace varve {
 
-/// As make_ops. With `cores`, one for each thread, the threads of a cpu backend are kept on them,
-/// and so is the calling thread until the end of the Ops (ThreadPool). The other backends have no
-/// threads of their own and ignore them.
-std::unique_ptr<Ops> make_pinned_ops(std::string_view backend, std::size_t threads,
-                                     std::span<const std::uint32_t> cores);
+/// Where a backend computes.
+struct OpsPlace {
+  std::size_t threads = 1;
+  /// Of a cpu backend, one for each thread, or none: its threads are kept on them, and so is the
+  /// calling thread until the end of the Ops (ThreadPool).
+  std::span<const std::uint32_t> cores{};
+  int device = 0;  // number of the GPU of a cuda backend
+};
+
+/// As make_ops of kernels/ops.h.
+std::unique_ptr<Ops> make_ops(std::string_view backend, const OpsPlace& place);
 
 }  // namespace varve

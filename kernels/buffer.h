@@ -8,10 +8,12 @@ namespace varve {
 
 class Buffer {
  public:
-  using Free = void (*)(void*) noexcept;
+  /// Gets the data and the context that the buffer was made with.
+  using Free = void (*)(void* data, void* context) noexcept;
 
   Buffer() = default;
-  Buffer(void* data, std::size_t bytes, Free free) : data_(data), bytes_(bytes), free_(free) {}
+  Buffer(void* data, std::size_t bytes, Free free, void* context = nullptr)
+      : data_(data), bytes_(bytes), free_(free), context_(context) {}
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     Buffer taken(std::move(other));
@@ -21,7 +23,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (data_ != nullptr) free_(data_);
+    if (data_ != nullptr) free_(data_, context_);
   }
 
   void* data() const { return data_; }
@@ -36,11 +38,13 @@ class Buffer {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     std::swap(free_, other.free_);
+    std::swap(context_, other.context_);
   }
 
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
   Free free_ = nullptr;
+  void* context_ = nullptr;
 };
 
 }  // namespace varve

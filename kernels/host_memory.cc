@@ -15,11 +15,11 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 // Address space; pages that nobody touches cost nothing.
 constexpr std::size_t kArenaBlock = 32 * kHugePage;
 
-void free_host(void* data) noexcept {
+void free_host(void* data, void* /*context*/) noexcept {
   std::free(data);
 }
 
-void keep_host(void*) noexcept {}
+void keep_host(void* /*data*/, void* /*context*/) noexcept {}
 
 // Streams of weights and cached rows run up to half again as fast from huge pages, so an end that
 // fills at least half of one gets one too. Only advice: a system without them ignores it.

@@ -8,7 +8,7 @@ bool has_cuda() {
   return false;
 }
 
-std::unique_ptr<Ops> make_cuda_ops() {
+std::unique_ptr<Ops> make_cuda_ops(int /*device*/, CudaPrecision /*precision*/) {
   throw DeviceError(
       "backend 'cuda': this build of varve has no CUDA; backend auto, cpu or reference "
       "would be right");

@@ -78,11 +78,17 @@ float soften(const std::vector<Key>& keys, float* out, std::size_t dim) {
 // the maximum and the exponential add 2 Q + 4; each tile of 64 keys may rescale, again 2 Q + 4;
 // summing n weights adds n. That is the relative error of a weight. An output is a quotient of two
 // such sums, bounded by the greatest value; the logarithm turns relative into absolute error.
-double weight_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head) {
+// Matrix units round the query before, which a score feels as Q roundoffs, and then weights and
+// values, integer ones at that, each by a roundoff; weights below the normal numbers of float16 are
+// off by up to 2^-25 each.
+double weight_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head,
+                    const Ops& ops) {
   const double q = want.scores[row * shape.q_heads + head];
   const double keys = static_cast<double>(want.keys);
   const double scoring = (static_cast<double>(shape.dim) + 3) * q;
-  return kEps * (scoring + (keys / 64 + 2) * (2 * q + 4) + keys);
+  const double single = kEps * (scoring + (keys / 64 + 2) * (2 * q + 4) + keys);
+  const double roundoff = attention_roundoff(ops, shape.dtype);
+  return roundoff == kEps ? single : single + roundoff * (q + 2) + keys * 0x1p-25;
 }
 
 // Number i of a block of an integer format (common/cached_rows.h).
@@ -216,17 +222,19 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
   return direct;
 }
 
-double lse_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head) {
-  return weight_error(want, shape, row, head) +
+double lse_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head,
+                 const Ops& ops) {
+  return weight_error(want, shape, row, head, ops) +
          4 * kEps * std::abs(double{want.lse.view().row(row)[head]});
 }
 
 void expect_attention(State& got, const Direct& want, const Shape& shape) {
   EXPECT_TRUE(near(got.out.view(), want.out.view(), [&](std::size_t r, std::size_t c) {
-    return 2 * weight_error(want, shape, r, c / shape.dim) * want.values;
+    return 2 * weight_error(want, shape, r, c / shape.dim, *got.ops) * want.values;
   }));
-  EXPECT_TRUE(near(got.lse.view(), want.lse.view(),
-                   [&](std::size_t r, std::size_t c) { return lse_error(want, shape, r, c); }));
+  EXPECT_TRUE(near(got.lse.view(), want.lse.view(), [&](std::size_t r, std::size_t c) {
+    return lse_error(want, shape, r, c, *got.ops);
+  }));
 }
 
 }  // namespace varve::test

@@ -46,10 +46,11 @@ Direct direct_attention(const Shape& shape, ConstMatrix q,
                         const std::vector<AttendItem>& items,
                         std::optional<std::size_t> window = {});
 
-/// How far float32 arithmetic may put an lse from the direct one.
-double lse_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head);
+/// How far a backend's arithmetic may put an lse from the direct one.
+double lse_error(const Direct& want, const Shape& shape, std::size_t row, std::size_t head,
+                 const Ops& ops);
 
-/// Checks a state against the direct answer with the tolerance that float32 arithmetic earns.
+/// Checks a state against the direct answer with the tolerance that its backend's arithmetic earns.
 void expect_attention(State& got, const Direct& want, const Shape& shape);
 
 }  // namespace varve::test

@@ -15,7 +15,7 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 class AttendTest : public testing::TestWithParam<std::string> {
  protected:
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test_ops(GetParam(), 2);
   Random random_{3};
 
   static std::vector<std::int32_t> counting(std::int32_t first, std::size_t count) {

@@ -16,7 +16,7 @@ namespace {
 
 class CachedRowsTest : public testing::TestWithParam<std::string> {
  protected:
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test_ops(GetParam(), 2);
   Random random_{41};
 
   /// Rows of one head as they are stored: `bytes` for each.

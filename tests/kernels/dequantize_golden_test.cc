@@ -29,7 +29,7 @@ TEST_P(DequantizeGoldenTest, EmbeddingARowGivesItsValues) {
       Golden::load(golden_folder() / "dequantize" / (std::string(info.name) + ".safetensors"));
   const auto shape = golden.shape("values");
   ASSERT_EQ(golden.u8("blocks").size(), shape[0] * row_bytes(dtype, shape[1]));
-  const std::unique_ptr<Ops> ops = make_ops(backend, 1);
+  const std::unique_ptr<Ops> ops = test_ops(backend, 1);
   const Weight table = ops->prepare({golden.u8("blocks").data(), dtype, shape[0], shape[1]});
   std::vector<std::int32_t> tokens(shape[0]);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);

@@ -28,7 +28,7 @@ float half_at(const std::uint8_t* at) {
 
 class EncodeTest : public testing::TestWithParam<std::string> {
  protected:
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test_ops(GetParam(), 2);
   Random random_{43};
 
   /// One head of one row of 32 channels: its values are one group.

@@ -5,9 +5,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "kernels/float16.h"
 #include "kernels/reference/dequantize.h"
+#include "tests/kernels/mirrored_ops.h"
+#include "tests/support/near.h"
 
 namespace varve::test {
 namespace {
@@ -42,24 +45,24 @@ void put_plain(DType dtype, float value, std::uint8_t* at) {
   }
 }
 
+bool rounds_to_16_bits(const Ops& ops) {
+  return ops.describe().find("bfloat16") != std::string::npos;
+}
+
 }  // namespace
 
-std::vector<std::string> fast_backends() {
-  std::vector<std::string> names;
-  for (const std::string& name : backends()) {
-    if (name.starts_with("cpu:")) names.push_back(name);
-  }
-  return names;
+std::unique_ptr<Ops> test_ops(const std::string& backend, std::size_t threads) {
+  std::unique_ptr<Ops> ops = make_ops(backend, threads);
+  return backend.starts_with("cuda") ? make_mirrored_ops(std::move(ops)) : std::move(ops);
 }
 
-std::vector<std::string> all_backends() {
-  std::vector<std::string> names = fast_backends();
-  names.emplace_back("reference");
-  return names;
+double product_roundoff(const Ops& ops) {
+  return rounds_to_16_bits(ops) ? 0x1p-8 : kEps;
 }
 
-bool tried_in_full(const std::string& backend) {
-  return backend == fast_backends().front() || backend == "cpu:avx512" || backend == "cpu:avx2";
+double attention_roundoff(const Ops& ops, DType dtype) {
+  if (!rounds_to_16_bits(ops) || dtype == DType::kF32) return kEps;
+  return dtype == DType::kBF16 ? 0x1p-8 : 0x1p-11;
 }
 
 std::string test_name(const std::string& text) {
@@ -186,9 +189,9 @@ SegmentView CachedRows::view(std::size_t begin, std::size_t end) const {
   return part;
 }
 
-State::State(Ops& ops, std::size_t rows, std::size_t heads, std::size_t dim)
-    : out(rows, heads * dim), lse(rows, heads) {
-  ops.clear(view());
+State::State(Ops& by, std::size_t rows, std::size_t heads, std::size_t dim)
+    : ops(&by), out(rows, heads * dim), lse(rows, heads) {
+  by.clear(view());
 }
 
 }  // namespace varve::test

@@ -12,12 +12,20 @@
 
 namespace varve::test {
 
-/// Every backend of this machine, one entry per instruction set of the CPU backend.
+// What a test binary runs on, in cpu_backends.cc or cuda_backends.cc, whichever it links.
+/// Every backend, one entry per instruction set of the CPU backend.
 std::vector<std::string> all_backends();
 /// The same without the reference.
 std::vector<std::string> fast_backends();
 /// Whether slow tests run on it at full length: the best that this machine has, and what most have.
 bool tried_in_full(const std::string& backend);
+
+/// A backend for tests: it takes operands in host memory.
+std::unique_ptr<Ops> test_ops(const std::string& backend, std::size_t threads);
+/// Unit roundoff of the factors of a product: that of float32, or on 16-bit matrix units that of
+/// what they are rounded to. In attention those are queries and weights of rows of a `dtype`.
+double product_roundoff(const Ops& ops);
+double attention_roundoff(const Ops& ops, DType dtype);
 /// A GoogleTest suffix for a backend: letters and digits.
 std::string test_name(const std::string& text);
 
@@ -116,12 +124,13 @@ class CachedRows {
 /// State of a fold: out [rows, heads * dim] and lse [rows, heads], cleared.
 class State {
  public:
-  State(Ops& ops, std::size_t rows, std::size_t heads, std::size_t dim);
+  State(Ops& by, std::size_t rows, std::size_t heads, std::size_t dim);
   Partial view() { return {out.view(), lse.view()}; }
   Partial slice(std::size_t begin, std::size_t count) {
     return {out.slice(begin, count), lse.slice(begin, count)};
   }
 
+  const Ops* ops;  // whose state it is
   Rows out;
   Rows lse;
 };

@@ -17,7 +17,7 @@ class InvarianceTest : public testing::TestWithParam<std::string> {
   // The same backend with one, two and three threads.
   std::vector<std::unique_ptr<Ops>> teams() const {
     std::vector<std::unique_ptr<Ops>> ops;
-    for (const std::size_t threads : {1, 2, 3}) ops.push_back(make_ops(GetParam(), threads));
+    for (const std::size_t threads : {1, 2, 3}) ops.push_back(test_ops(GetParam(), threads));
     return ops;
   }
 };
@@ -43,7 +43,7 @@ TEST_P(InvarianceTest, Linear) {
     Rows x = Rows::random(rows, cols, random_);
     for (const Products products : kProducts) {
       Rows want(rows, outputs);
-      const auto single = make_ops(GetParam(), 1);
+      const auto single = test_ops(GetParam(), 1);
       const Weight b1 = vector_weight(*single, bias);
       single->linear(x.view(), {single->prepare(stored.view()), want.view(), &b1}, products);
       for (const auto& ops : teams()) {
@@ -84,7 +84,7 @@ TEST_P(InvarianceTest, RowsOfElementwiseVerbs) {
     });
     return y;
   };
-  const Rows want = apply(*make_ops(GetParam(), 1), rows);
+  const Rows want = apply(*test_ops(GetParam(), 1), rows);
   for (const auto& ops : teams()) {
     for (const std::size_t chunk : kChunks) {
       const Rows got = apply(*ops, chunk);
@@ -96,7 +96,7 @@ TEST_P(InvarianceTest, RowsOfElementwiseVerbs) {
 TEST_P(InvarianceTest, Summaries) {
   Rows x = Rows::random(6, 10000, random_);
   std::vector<RowSummary> want(6);
-  make_ops(GetParam(), 1)->summarize(x.view(), want);
+  test_ops(GetParam(), 1)->summarize(x.view(), want);
   for (const auto& ops : teams()) {
     for (std::size_t t = 0; t < x.view().rows; ++t) {
       RowSummary got;
@@ -189,7 +189,7 @@ class Questions {
 class AttendInvarianceTest : public InvarianceTest {
  protected:
   void expect_invariant(const Shape& shape, std::optional<std::size_t> window) {
-    const auto first = make_ops(GetParam(), 1);
+    const auto first = test_ops(GetParam(), 1);
     Questions questions(shape, *first, random_);
     std::vector<std::size_t> all(Questions::kRows);
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
@@ -242,7 +242,7 @@ TEST_P(AttendInvarianceTest, SlidingWindow) {
 TEST_P(AttendInvarianceTest, HeadsWithDifferentNumbersOfRows) {
   for (const DType dtype : {DType::kF16, DType::kInt4}) {
     const Shape shape{6, 3, 32, dtype};
-    const CachedRows cache = ragged_cache(*make_ops(GetParam(), 1), shape, {1300, 0, 70}, random_);
+    const CachedRows cache = ragged_cache(*test_ops(GetParam(), 1), shape, {1300, 0, 70}, random_);
     const std::size_t rows = 110;
     Rows q = Rows::random(rows, 6 * 32, random_);
     std::vector<std::int32_t> positions(rows);
@@ -256,7 +256,7 @@ TEST_P(AttendInvarianceTest, HeadsWithDifferentNumbersOfRows) {
       });
       return state;
     };
-    State want = ask(*make_ops(GetParam(), 1), rows);
+    State want = ask(*test_ops(GetParam(), 1), rows);
     for (const auto& ops : teams()) {
       for (const std::size_t chunk : {110, 40, 7, 1}) {
         State got = ask(*ops, chunk);
@@ -274,7 +274,7 @@ class MassInvarianceTest : public InvarianceTest {
   static constexpr std::size_t kRows = 110;
 
   void expect_invariant(const Shape& shape, std::optional<std::size_t> window) {
-    const auto first = make_ops(GetParam(), 1);
+    const auto first = test_ops(GetParam(), 1);
     const CachedRows cache = random_cache(*first, shape, kKeys, random_);
     const Rows q = Rows::random(kRows, shape.q_heads * shape.dim, random_);
     std::vector<std::int32_t> positions(kRows);

@@ -13,7 +13,7 @@ namespace {
 
 class RowwiseTest : public testing::TestWithParam<std::string> {
  protected:
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test_ops(GetParam(), 2);
   Random random_{17};
 };
 

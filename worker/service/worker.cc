@@ -21,7 +21,7 @@ std::vector<std::uint32_t> cores_held(const std::vector<std::uint32_t>& asked) {
 Worker::Worker(const Orders& orders, Communicator& comm, const RankThreads& threads)
     : orders_(orders),
       comm_(comm),
-      ops_(make_pinned_ops(orders.backend, threads.count, threads.cores)),
+      ops_(make_ops(orders.backend, {.threads = threads.count, .cores = threads.cores})),
       pinned_cores_(cores_held(threads.cores)),
       model_(load_model_header(orders.model)) {
   VARVE_CHECK(orders.stages.size() == static_cast<std::size_t>(comm.size()),

@@ -31,7 +31,8 @@ std::vector<Seen> run(int ranks, const Orders& orders, bool one_host = true) {
     const std::string host = one_host ? "host" : "host" + std::to_string(comm.rank());
     seen.threads = agree_on_threads(orders, comm, host, kWaiting);
     {
-      const auto ops = make_pinned_ops(orders.backend, seen.threads.count, seen.threads.cores);
+      const auto ops =
+          make_ops(orders.backend, {.threads = seen.threads.count, .cores = seen.threads.cores});
       seen.computing = allowed_cores();
     }
     seen.after = allowed_cores();
