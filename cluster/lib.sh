@@ -56,6 +56,8 @@ check_sha256() { echo "$2  $1" | sha256sum --check --status; }
 
 # Two clones of the project share what the compiler cache knows.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+# What it wants to be told before it caches a compilation with precompiled headers.
+export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 
 # Open MPI refuses to start as root, and more ranks than cores, unless told; and it pins each of two
 # ranks to a single core.
