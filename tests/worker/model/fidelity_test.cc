@@ -123,8 +123,8 @@ std::vector<TinyCase> tiny_cases() {
 
 class TinyModels : public testing::TestWithParam<std::tuple<TinyCase, std::string>> {};
 
-// Float32 is off by 1e-5 to 2e-5. Matrix units take a product to 3 * 2^-16 of itself at worst, where
-// float32 takes it to 2^-24: logits are off by 1e-4 to 7e-4.
+// Float32 is off by 1e-5 to 2e-5. Matrix units take a product to 3 * 2^-16 of itself at worst,
+// where float32 takes it to 2^-24: logits are off by 1e-4 to 7e-4.
 double bound(const std::string& backend) {
   return backend == "cpu:amx" ? 2e-3 : 1e-4;
 }
