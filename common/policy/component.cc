@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 2> kGroupAll = {"group", "all"};
 constexpr std::array<std::string_view, 2> kNoVisible = {"no", "visible"};
 constexpr std::array<std::string_view, 2> kMaxSum = {"max", "sum"};
 constexpr std::array<std::string_view, 3> kScopes = {"head", "stage", "global"};
+constexpr std::array<std::string_view, 2> kVotes = {"all", "middle"};
 constexpr std::array<std::string_view, 2> kEncodings = {"cache", "local"};
 
 constexpr ParamSpec rows(std::string_view name, double fallback, double least,
@@ -53,6 +54,9 @@ constexpr std::array kGuided = {
     kernel(15),
     choice("tokens", kMaxSum, 0, "over the tokens of the probe"),
     choice("scope", kScopes, 0, "layers and heads that share one selection: none, a stage's, all"),
+    choice("votes", kVotes, 0,
+           "layers that choose for scope stage or global: all, or those from a quarter to two "
+           "thirds of the depth"),
     ParamSpec{"lag", 1, 0, 8, true, {}, "compactions that a selection of scope global is late"},
     choice("encode", kEncodings, 0,
            "what a chunk is read against: one cache for all questions; or its first and last rows "

@@ -60,6 +60,13 @@ void check_scorer(const PolicyConfig& p, List& list) {
                     "contrast tells the rows of one question from those of the others, which only "
                     "encode local keeps apart"});
   }
+  if (is(p.scorer, "guided") && p.scorer.choice("votes") != "all" &&
+      p.scorer.choice("scope") == "head") {
+    list.push_back({"policy.scorer.guided",
+                    fmt::format("votes {} says which layers choose for the others, but in scope "
+                                "head each chooses for itself; take scope stage or global",
+                                p.scorer.choice("votes"))});
+  }
   if (is(p.scorer, "guided") && !is(p.compaction, "per_chunk")) {
     list.push_back({"policy.compaction",
                     fmt::format("scorer guided looks while the document is read: it wants "

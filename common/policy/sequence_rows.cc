@@ -32,6 +32,13 @@ std::size_t probed_rows(const PolicyConfig& policy, std::size_t budget, std::siz
   return room.rows - protected_rows(policy, budget).first + own_kept_rows(policy, budget);
 }
 
+bool votes(const PolicyConfig& policy, std::size_t layer, std::size_t layers) {
+  if (policy.scorer.choice("votes") == "all") return true;
+  const std::size_t begin = layers / 4;
+  const std::size_t end = std::max(begin + 1, (2 * layers + 2) / 3);
+  return layer >= begin && layer < end;
+}
+
 std::size_t pool_budget(const PolicyConfig& policy, std::size_t budget, std::size_t document_rows) {
   if (policy.budget.kind != Budget::Kind::kTokens || budget < document_rows) return budget;
   return std::max(budget, static_cast<std::size_t>(policy.budget.value));

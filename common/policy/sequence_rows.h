@@ -25,6 +25,11 @@ std::size_t own_kept_rows(const PolicyConfig& policy, std::size_t budget);
 /// Rows of each key head of which it is known what one probe pays to them; 0 where none is asked.
 std::size_t probed_rows(const PolicyConfig& policy, std::size_t budget, std::size_t rows);
 
+/// Whether a layer's scores count where layers share a selection (guided, scope stage or global).
+/// Attention finds what was said before in the middle of a model; below it looks at words that are
+/// near or alike, above at few rows whatever is asked.
+bool votes(const PolicyConfig& policy, std::size_t layer, std::size_t layers);
+
 /// Own rows of a question.
 struct OwnRows {
   std::size_t prompt = 0;

@@ -268,7 +268,7 @@ void StageCache::begin(std::span<const SequenceRows> rows, std::span<std::int32_
     const Sequence& sequence = find(r.sequence);
     if (!r.probe) kept = r.count;
     std::size_t held_before = held(sequence) + (r.probe ? kept : 0);
-    if (r.probe && sequence.local) {
+    if (r.probe && sequence.local && contrast_of(sequence) == 0) {
       held_before += sequence.layers.front().questions.front().kept->rows(0);
     }
     const std::size_t first = is_compact(*sequence.policy) ? held_before : r.begin;
@@ -425,6 +425,8 @@ void StageCache::attend_probes(Sequence& sequence, std::size_t local,
   // Where every row stays, nobody asks what they pay.
   ProbedRows* into = sequence.layers[local].probed.get();
   if (into == nullptr) return;
+  sequence.probed = true;
+  if (!votes(sequence, local)) return;
   const SegmentView own = views(sequence, local).back();
   const Matrix paid = into->reset(own.most_rows());
   const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
@@ -432,7 +434,22 @@ void StageCache::attend_probes(Sequence& sequence, std::size_t local,
     add_probe(ops_, params_, step.rows(at, r.count), own, sum, paid);
     at += r.count;
   }
-  sequence.probed = true;
+}
+
+// Where each layer chooses for itself, each has its say; so it has if nobody else of the stage
+// does.
+bool StageCache::votes(const Sequence& sequence, std::size_t local) const {
+  const PolicyConfig& policy = sequence.policy->config;
+  const std::string_view scope = policy.scorer.choice("scope");
+  const auto is_voter = [&](std::size_t layer) {
+    return varve::votes(policy, model_layer(layer), model_.layers);
+  };
+  if (scope == "head" || is_voter(local)) return true;
+  if (scope == "global") return false;
+  for (std::size_t layer = 0; layer < layers_.count(); ++layer) {
+    if (is_voter(layer)) return false;
+  }
+  return true;
 }
 
 // A question that watches its document does not watch its own rows, which stay.

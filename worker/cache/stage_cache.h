@@ -159,6 +159,7 @@ class StageCache {
   void note_question_probes(Sequence& sequence, std::size_t local,
                             std::span<const SequenceRows> rows, std::size_t at,
                             const Attending& step, const SegmentView& rest);
+  bool votes(const Sequence& sequence, std::size_t local) const;
   static double contrast_of(const Sequence& sequence);
   void take_off_others(LayerCache& cache, std::size_t kept, double contrast) const;
   void evict_for_questions(Sequence& sequence);

@@ -72,7 +72,9 @@ void StageCache::evict(Sequence& sequence) {
 StageCache::ProbedSums StageCache::probed_sums(const Sequence& sequence) const {
   const Segment& own = *sequence.layers.front().own;
   ProbedSums held{std::vector<std::int64_t>(own.rows(0)), positions_of(own.view(), 0)};
-  for (const LayerCache& cache : sequence.layers) add_fixed(cache.probed->values(), held.sums);
+  for (std::size_t local = 0; local < layers_.count(); ++local) {
+    if (votes(sequence, local)) add_fixed(sequence.layers[local].probed->values(), held.sums);
+  }
   return held;
 }
 

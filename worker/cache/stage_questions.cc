@@ -68,6 +68,8 @@ SegmentView StageCache::turned(const Sequence& sequence, const SegmentView& rows
 }
 
 // The first rows, what the question has kept, the others, itself: always folded in this order.
+// Under a contrast, whose scores are never taken again, a probe does not see what is kept: else a
+// row's score would depend on how much had been kept when it came, and the first ones would win.
 void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
                                         std::span<const SequenceRows> rows, std::size_t at,
                                         const Attending& step) {
@@ -77,7 +79,8 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
   const SegmentView own = cache.own->view();
   const std::size_t held = own.most_rows();
   const std::size_t first = std::min(keep_of(sequence, local).first, held);
-  const std::size_t kept = cache.questions.front().kept->rows(0);
+  const bool sees_kept = contrast_of(sequence) == 0;
+  const std::size_t kept = sees_kept ? cache.questions.front().kept->rows(0) : 0;
   const std::size_t all = rows_of(rows);
   const auto see = [&](std::size_t begin, std::size_t count, const SegmentView& segment) {
     const AttendItem item{begin, count, segment};
@@ -86,6 +89,7 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
   std::vector<HeadRows> heads;
   see(at, all, turned(sequence, part_of(own, 0, first, heads), 0));
   for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
+    if (!sees_kept) return;
     see(begin, rows[i].count, turned(sequence, cache.questions[i].kept->view(), first));
   });
   const SegmentView rest = turned(sequence, part_of(own, first, held, heads), first + kept);
@@ -101,7 +105,7 @@ double StageCache::contrast_of(const Sequence& sequence) {
 }
 
 // What each probe pays to the document's `rest`, whose keys are turned, and to its own rows. Under
-// a contrast those stand by what they were chosen for: the other probes do not see them.
+// a contrast those stand by what they were chosen for.
 void StageCache::note_question_probes(Sequence& sequence, std::size_t local,
                                       std::span<const SequenceRows> rows, std::size_t at,
                                       const Attending& step, const SegmentView& rest) {
@@ -110,6 +114,7 @@ void StageCache::note_question_probes(Sequence& sequence, std::size_t local,
   const bool sum = sequence.policy->config.scorer.choice("tokens") == "sum";
   const std::size_t kept = cache.questions.front().kept->rows(0);
   const std::size_t others = rest.most_rows();
+  const bool asked = votes(sequence, local);
   for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
     ProbedRows& probed = *cache.questions[i].probed;
     if (contrast > 0) {
@@ -117,9 +122,11 @@ void StageCache::note_question_probes(Sequence& sequence, std::size_t local,
     } else {
       probed.reset(kept + others);
     }
+    if (!asked) return;
     add_probe(ops_, params_, step.rows(begin, rows[i].count), rest, sum, probed.part(kept, others));
   });
   sequence.probed = true;
+  if (!asked) return;
   if (contrast > 0) {
     take_off_others(cache, kept, contrast);
     return;
@@ -164,8 +171,10 @@ KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t l
 // One choice for all heads and layers of the stage.
 KeptRows StageCache::choose_for_question(const Sequence& sequence, std::size_t question) const {
   std::vector<std::int64_t> sums(sequence.layers.front().questions[question].probed->rows());
-  for (const LayerCache& cache : sequence.layers) {
-    add_fixed(cache.questions[question].probed->values(), sums);
+  for (std::size_t local = 0; local < layers_.count(); ++local) {
+    if (votes(sequence, local)) {
+      add_fixed(sequence.layers[local].questions[question].probed->values(), sums);
+    }
   }
   const KeptRows best = best_for_question(sequence, 0, question, from_fixed(sums), 1);
   return {std::vector(model_.kv_heads, best.heads.front())};

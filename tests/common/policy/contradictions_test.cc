@@ -110,6 +110,16 @@ TEST(Contradictions, GuidedLooksWhileTheDocumentIsRead) {
                                       "is read: it wants per_chunk, not after_document"));
 }
 
+TEST(Contradictions, LayersVoteWhereTheyShareAChoice) {
+  PolicyConfig policy = preset("guided", "580");
+  policy.scorer.set("votes", 1);
+  EXPECT_THAT(of(policy), ElementsAre("policy.scorer.guided: votes middle says which layers choose "
+                                      "for the others, but in scope head each chooses for itself; "
+                                      "take scope stage or global"));
+  policy.scorer.set("scope", 1);
+  EXPECT_THAT(of(policy), IsEmpty());
+}
+
 TEST(Contradictions, LocalReadingChoosesForEachQuestion) {
   PolicyConfig policy = preset("guided", "580");
   policy.scorer.set("encode", 1);

@@ -82,5 +82,23 @@ TEST(Positions, OfCompactPoliciesCountWhatIsHeld) {
   EXPECT_EQ(next_position(preset("guided"), 100, 1000), 100U);
 }
 
+TEST(SequenceRows, VotersStandInTheMiddleOfAModel) {
+  PolicyConfig policy = preset("guided");
+  const auto voters = [&](std::size_t layers) {
+    std::vector<std::size_t> found;
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+      if (votes(policy, layer, layers)) found.push_back(layer);
+    }
+    return found;
+  };
+  EXPECT_EQ(voters(12).size(), 12U);
+  policy.scorer.set("votes", 1);
+  EXPECT_EQ(voters(12), (std::vector<std::size_t>{3, 4, 5, 6, 7}));
+  EXPECT_EQ(voters(30).front(), 7U);
+  EXPECT_EQ(voters(30).back(), 19U);
+  EXPECT_EQ(voters(1), (std::vector<std::size_t>{0}));
+  EXPECT_EQ(voters(2), (std::vector<std::size_t>{0, 1}));
+}
+
 }  // namespace
 }  // namespace varve

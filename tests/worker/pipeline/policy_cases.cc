@@ -92,6 +92,11 @@ void add_guided(Budget budget, std::vector<PolicyCase>& all) {
     guided.scorer.set("kernel", 5);
     const std::string name = scope == 0 ? "guided_head" : "guided_global";
     all.push_back({name, guided});
+    if (scope != 0) {
+      PolicyConfig middle = guided;
+      middle.scorer.set("votes", 1);
+      all.push_back({name + "_middle", middle});
+    }
     guided.positions = Positions::kOriginal;
     guided.scorer.set("lag", 2);
     guided.scorer.set("tokens", 1);
