@@ -348,13 +348,14 @@ void StageCache::attend(std::size_t layer, std::span<const SequenceRows> rows,
   collect_items(local, rows);
   ops_.clear(out);
   ops_.attend(q, positions, items_, params, out);
-  const Attending step{positions, q, out};
+  Attending step{positions, q, out};
   std::size_t at = 0;
   for (std::size_t i = 0; i < rows.size();) {
     std::size_t end = i + 1;
     std::size_t count = rows[i].count;
     for (; end < rows.size() && rows[end].probe; ++end) count += rows[end].count;
     finish_rows(local, rows.subspan(i, end - i), at, step);
+    step.probes += end - i - 1;
     at += count;
     i = end;
   }
@@ -418,7 +419,7 @@ void StageCache::attend_probes(Sequence& sequence, std::size_t local,
   items_.clear();
   std::size_t begin = at;
   for (std::size_t p = 0; p < rows.size(); ++p) {
-    items_.push_back({begin, rows[p].count, probes_[p]->view()});
+    items_.push_back({begin, rows[p].count, probes_[step.probes + p]->view()});
     begin += rows[p].count;
   }
   ops_.attend(step.q, step.positions, items_, params_, step.out);

@@ -116,6 +116,7 @@ class StageCache {
     std::span<const std::int32_t> positions;  // [T]
     ConstMatrix q;                            // [T, Hq * D]
     Partial out;
+    std::size_t probes = 0;  // of the step, before those of the sequence at hand
     ObservedRows rows(std::size_t at, std::size_t count) const {
       return {{q.row(at), count, q.cols, q.stride},
               out.lse.slice(at, count),

@@ -95,7 +95,7 @@ void StageCache::attend_question_probes(Sequence& sequence, std::size_t local,
   const SegmentView rest = turned(sequence, part_of(own, first, held, heads), first + kept);
   see(at, all, rest);
   for_each_probe(rows, at, [&](std::size_t i, std::size_t begin) {
-    see(begin, rows[i].count, probes_[i]->view());
+    see(begin, rows[i].count, probes_[step.probes + i]->view());
   });
   note_question_probes(sequence, local, rows, at, step, rest);
 }
