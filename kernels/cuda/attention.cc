@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/error.h"
+#include "kernels/cuda/views.h"
 
 namespace varve::cuda {
 namespace {
@@ -16,14 +17,6 @@ constexpr std::size_t kMostSlotFloats = std::size_t{64} << 20U;
 
 std::uint32_t runs_of(std::size_t rows) {
   return static_cast<std::uint32_t>((rows + kRunRows - 1) / kRunRows);
-}
-
-ConstRows rows_of(const ConstMatrix& m) {
-  return {m.data, static_cast<std::uint32_t>(m.rows), static_cast<std::uint32_t>(m.cols), m.stride};
-}
-
-Partials partials_of(const Partial& p) {
-  return {p.out.data, p.lse.data, p.out.stride, p.lse.stride};
 }
 
 MmaLaunches mma_launches_of(std::int32_t head_dim, RowFormat format) {
@@ -167,7 +160,7 @@ void Attending::by_runs(const Call& call) {
     const RowFormat format = format_of(item.segment.dtype);
     if (std::find(formats.begin(), formats.end(), format) == formats.end()) {
       formats.push_back(format);
-      fold_runs(call, format);
+      fold_runs(call, format, held);
     }
   }
   const Attention& a = call.attention;
@@ -188,7 +181,7 @@ Partials Attending::reserve_slots(const Call& call, std::size_t slots) {
 }
 
 // All tasks of the items in one format, in one launch.
-void Attending::fold_runs(const Call& call, RowFormat format) {
+void Attending::fold_runs(const Call& call, RowFormat format, const Partials& slots) {
   tasks_.clear();
   std::uint32_t most_rows = 0;
   for (std::size_t i = 0; i < call.items.size(); ++i) {
@@ -207,14 +200,12 @@ void Attending::fold_runs(const Call& call, RowFormat format) {
     }
   }
   if (tasks_.empty()) return;
-  const AttendRuns runs{
-      .attention = call.with(format),
-      .heads = call.heads,
-      .tasks = staging_.put(std::span<const RunTask>(tasks_)),
-      .task_count = static_cast<std::uint32_t>(tasks_.size()),
-      .most_rows = most_rows,
-      .slots = {slots_out_.as<float>(), slots_lse_.as<float>(), call.attention.q.cols,
-                static_cast<std::size_t>(call.attention.q_heads)}};
+  const AttendRuns runs{.attention = call.with(format),
+                        .heads = call.heads,
+                        .tasks = staging_.put(std::span<const RunTask>(tasks_)),
+                        .task_count = static_cast<std::uint32_t>(tasks_.size()),
+                        .most_rows = most_rows,
+                        .slots = slots};
   const Attention& a = runs.attention;
   const auto fold = takes_mma(a) ? mma_launches_of(a.head_dim, a.format).runs : attend_fma_runs;
   fold(runs, device_.stream());
@@ -225,13 +216,11 @@ void Attending::add_mass(ConstMatrix q, const std::int32_t* q_positions, const A
   if (item.row_count == 0 || item.segment.most_rows() == 0) return;
   heads_.clear();
   list_heads(item.segment, heads_);
-  const Rows into{mass.data, static_cast<std::uint32_t>(mass.rows),
-                  static_cast<std::uint32_t>(mass.cols), mass.stride};
   cuda::add_mass(attention_of(q, q_positions, params, item.segment),
                  staging_.put(std::span<const Head>(heads_)),
                  static_cast<std::uint32_t>(item.segment.most_rows()),
                  static_cast<std::uint32_t>(item.row_begin),
-                 static_cast<std::uint32_t>(item.row_count), rows_of(lse), into,
+                 static_cast<std::uint32_t>(item.row_count), rows_of(lse), rows_of(mass),
                  mass.rows != item.segment.kv_heads(), device_.stream());
 }
 

@@ -29,7 +29,7 @@ class Attending {
   void by_runs(const Call& call);
   /// Slots of each item and their number.
   std::size_t list_slots(const Call& call);
-  void fold_runs(const Call& call, RowFormat format);
+  void fold_runs(const Call& call, RowFormat format, const Partials& slots);
   bool takes_mma(const Attention& attention) const;
   Partials reserve_slots(const Call& call, std::size_t slots);
 

@@ -12,6 +12,7 @@
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/staging.h"
+#include "kernels/cuda/views.h"
 #include "kernels/float16.h"
 #include "kernels/reference/dequantize.h"
 
@@ -20,17 +21,8 @@ namespace {
 
 using cuda::WeightFormat;
 
-cuda::ConstRows rows_of(const ConstMatrix& m) {
-  return {m.data, static_cast<std::uint32_t>(m.rows), static_cast<std::uint32_t>(m.cols), m.stride};
-}
-
-cuda::Rows rows_of(const Matrix& m) {
-  return {m.data, static_cast<std::uint32_t>(m.rows), static_cast<std::uint32_t>(m.cols), m.stride};
-}
-
-cuda::Partials partials_of(const Partial& p) {
-  return {p.out.data, p.lse.data, p.out.stride, p.lse.stride};
-}
+using cuda::partials_of;
+using cuda::rows_of;
 
 std::uint32_t narrow(std::size_t n) {
   return static_cast<std::uint32_t>(n);
