@@ -39,7 +39,7 @@ function(varve_options target)
 endfunction()
 
 # tests_LABEL builds the tests that carry that label.
-foreach(label unit threads mpi slow cuda)
+foreach(label unit threads mpi slow cuda gpu)
   add_custom_target(tests_${label})
 endforeach()
 

@@ -32,6 +32,12 @@ std::vector<std::string> backends() {
   return names;
 }
 
+WeightForm weight_form(std::string_view backend) {
+  if (backend == "auto") backend = has_cuda() ? "cuda" : "cpu";
+  if (backend == "cuda") return WeightForm::kBF16;
+  return backend == "cuda:f32" ? WeightForm::kF32 : WeightForm::kStored;
+}
+
 std::unique_ptr<Ops> make_ops(std::string_view backend, std::size_t threads) {
   return make_ops(backend, OpsPlace{.threads = threads});
 }
@@ -44,8 +50,8 @@ std::unique_ptr<Ops> make_ops(std::string_view backend, const OpsPlace& place) {
   if (backend.starts_with(kCpuPrefix)) {
     return make_cpu(backend.substr(kCpuPrefix.size()), place.threads, place.cores);
   }
-  if (backend == "cuda") return make_cuda_ops(place.device, CudaPrecision::kBF16);
-  if (backend == "cuda:f32") return make_cuda_ops(place.device, CudaPrecision::kF32);
+  if (backend == "cuda") return make_cuda_ops(place.device, CudaPrecision::kBF16, place.graphs);
+  if (backend == "cuda:f32") return make_cuda_ops(place.device, CudaPrecision::kF32, place.graphs);
   throw DeviceError(fmt::format("unknown backend '{}'; this machine has {}", backend,
                                 fmt::join(backends(), ", ")));
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "common/model/model_config.h"
+#include "common/model/weight_form.h"
 #include "common/tensor.h"
 #include "kernels/buffer.h"
 #include "kernels/segment_view.h"
@@ -59,10 +60,14 @@ struct AttendItem {
   SegmentView segment;
 };
 
+/// What `add_mass` makes of the weights that a key receives.
+enum class MassFold : std::uint8_t { kSum, kMax };
+
 struct AttendParams {
   std::size_t q_heads = 0;
   float scale = 0;                      // usually 1 / sqrt(D)
   std::optional<std::size_t> window{};  // a query at p sees keys at (p - window, p]
+  MassFold mass = MassFold::kSum;       // of add_mass alone
 };
 
 /// Attention over a part of the keys: softmax-weighted values, and the natural logarithm of the sum
@@ -86,12 +91,25 @@ class Ops {
   /// "reference", "cpu (avx2)", ...: names the backend and the instruction set in use.
   virtual std::string describe() const = 0;
 
+  // Steps.
+  /// The verbs until `end_step` are a decode step, much like the one before: a device may collect
+  /// them and start them together. A verb that needs what they write to be there, `download` for
+  /// one, works as ever. What throws in between ends the use of this object.
+  virtual void begin_step() {}
+  virtual void end_step() {}
+
   // Memory.
+  /// Of a device: the queue (a cudaStream_t) of its work, which it does in the order of the calls.
+  /// Null: memory is the host's, and a verb returns when its work is done.
+  virtual void* queue() const { return nullptr; }
+  bool on_device() const { return queue() != nullptr; }
   virtual Buffer allocate(std::size_t bytes) = 0;
   virtual void upload(void* to, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* from, std::size_t bytes) = 0;
   /// Makes a mapped weight readable by `linear` and `embed`. The source must outlive the result.
   virtual Weight prepare(const TensorView& host) = 0;
+  /// What prepared weights are held in: weight_form of this backend (kernels/backend.h).
+  virtual WeightForm weight_form() const { return WeightForm::kStored; }
 
   // Linear algebra.
   /// out[t] = table[tokens[t]] as float32. table [V, K] in any dtype, out [T, K].
@@ -143,10 +161,11 @@ class Ops {
   /// heads h that share key head g:
   ///   mass[g][i] += exp(scale * q[t][h] . k[g][i] - lse[t][h])   for the keys i that t sees,
   /// visible as in attend. A head whose lse is -infinity saw no key and adds nothing. A mass of Hq
-  /// rows takes query heads apart: mass[h] instead of mass[g].
-  /// The law above, carried over to what a key receives: one float32 addition after the other, rows
-  /// ascending and then heads, so that mass does not depend on how a document was cut into chunks
-  /// (added in order) nor on the number of threads.
+  /// rows takes query heads apart: mass[h] instead of mass[g]. Under MassFold::kMax it is the
+  /// larger of mass and weight instead of their sum. The law above, carried over to what a key
+  /// receives: one float32 addition after the other, rows ascending and then heads, so that mass
+  /// does not depend on how a document was cut into chunks (added in order) nor on the number of
+  /// threads.
   virtual void add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions,
                         const AttendItem& item, const AttendParams& params, ConstMatrix lse,
                         Matrix mass) = 0;

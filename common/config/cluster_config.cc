@@ -23,6 +23,7 @@ constexpr std::array kBackends = {
     Named<Backend>{"cpu", Backend::kCpu},
     Named<Backend>{"reference", Backend::kReference},
     Named<Backend>{"cuda", Backend::kCuda},
+    Named<Backend>{"cuda:f32", Backend::kCudaF32},
     Named<Backend>{"cpu:amx", Backend::kCpuAmx},
     Named<Backend>{"cpu:avx512", Backend::kCpuAvx512},
     Named<Backend>{"cpu:avx2", Backend::kCpuAvx2},
@@ -35,6 +36,12 @@ constexpr std::array kTransports = {
     Named<Transport>{"auto", Transport::kAuto},
     Named<Transport>{"mpi", Transport::kMpi},
     Named<Transport>{"threads", Transport::kThreads},
+};
+
+constexpr std::array kActivations = {
+    Named<Activations>{"auto", Activations::kAuto},
+    Named<Activations>{"nccl", Activations::kNccl},
+    Named<Activations>{"host", Activations::kHost},
 };
 
 template <class E, std::size_t N>
@@ -113,6 +120,9 @@ ClusterConfig read_fields(const ConfigDocument& document) {
   document.root().read_map([&](ConfigMap& map) {
     map.at("backend").read(out.backend, kBackends);
     map.at("transport").read(out.transport, kTransports);
+    map.at("activations").read(out.activations, kActivations);
+    map.at("share_devices").read(out.share_devices);
+    map.at("device_graphs").read(out.device_graphs);
     std::uint32_t ranks = 0;
     if (map.at("ranks").read(ranks, 1, kMostRanks)) out.ranks = ranks;
     map.at("threads").read_or_auto(out.threads, 1, 1024);
@@ -173,6 +183,9 @@ std::string_view to_string(Backend backend) {
 }
 std::string_view to_string(Transport transport) {
   return name_of(transport, kTransports);
+}
+std::string_view to_string(Activations activations) {
+  return name_of(activations, kActivations);
 }
 
 }  // namespace varve

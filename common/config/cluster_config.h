@@ -1,8 +1,11 @@
 // The machines that a job runs on: what is the same for every job there. Read from YAML:
 //
 // clang-format off
-//   backend: auto                # auto, cpu, cpu:avx2 (one instruction set), reference, cuda
+//   backend: auto                # auto, cpu, cpu:avx2 (an instruction set), reference, cuda, cuda:f32
 //   transport: auto              # auto, mpi, threads (ranks as threads of one process)
+//   activations: auto            # between GPUs: auto, nccl, host (through host memory)
+//   share_devices: false         # true: ranks may share a GPU, to try things out
+//   device_graphs: true          # decode steps of a GPU are CUDA graphs
 //   ranks: 2                     # for threads, and to plan without mpirun; otherwise mpirun's count
 //   threads: auto                # per rank
 //   pin_threads: auto            # to a core each, if they fill all cores; or false
@@ -39,6 +42,7 @@ enum class Backend {
   kCpu,
   kReference,
   kCuda,
+  kCudaF32,
   kCpuAmx,
   kCpuAvx512,
   kCpuAvx2,
@@ -47,6 +51,7 @@ enum class Backend {
   kCpuScalar
 };
 enum class Transport { kAuto, kMpi, kThreads };
+enum class Activations { kAuto, kNccl, kHost };
 
 struct ControlConfig {
   std::uint16_t port = 0;  // 0: any free one
@@ -62,6 +67,9 @@ struct DeadlineConfig {
 struct ClusterConfig {
   Backend backend = Backend::kAuto;
   Transport transport = Transport::kAuto;
+  Activations activations = Activations::kAuto;
+  bool share_devices = false;
+  bool device_graphs = true;
   std::optional<std::uint32_t> ranks;    // 1..1024; nothing: as many as were started
   std::optional<std::uint32_t> threads;  // 1..1024; nothing is auto
   bool pin_threads = true;               // if the threads on a machine are as many as its cores
@@ -88,6 +96,7 @@ void check_layers(const ClusterConfig& cluster, std::size_t model_layers, std::s
 /// As make_ops takes it.
 std::string_view to_string(Backend backend);
 std::string_view to_string(Transport transport);
+std::string_view to_string(Activations activations);
 
 /// The configuration with its defaults filled in, for run.json.
 std::string to_json(const ClusterConfig& cluster);

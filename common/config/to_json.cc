@@ -115,6 +115,9 @@ std::string to_json(const ClusterConfig& cluster) {
   return print({
       {"backend", to_string(cluster.backend)},
       {"transport", to_string(cluster.transport)},
+      {"activations", to_string(cluster.activations)},
+      {"share_devices", cluster.share_devices},
+      {"device_graphs", cluster.device_graphs},
       {"ranks", ranks},
       {"threads", or_auto(cluster.threads)},
       {"pin_threads", cluster.pin_threads ? ordered_json("auto") : ordered_json(false)},

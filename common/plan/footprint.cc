@@ -48,6 +48,13 @@ std::size_t boundary_bytes(const ModelConfig& model, std::size_t rows) {
   return kFloat * rows * model.hidden;
 }
 
+std::size_t channel_bytes(const ModelConfig& model, LayerRange layers, const JobShape& job) {
+  std::size_t steps = 0;
+  if (layers.end < model.layers) steps += job.in_flight;
+  if (layers.begin > 0) steps += arriving_slots(job.row_path);
+  return steps * boundary_bytes(model, job.step_rows());
+}
+
 Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerRange layers,
                     const JobShape& job, const CachePlan& caches) {
   const bool last = layers.end == model.layers;
@@ -56,7 +63,7 @@ Footprint footprint(const ModelConfig& model, const WeightBytes& weights, LayerR
   bytes.kv = caches.peak(layers);
   bytes.workspace =
       workspace_bytes(model, job.step_rows(), std::min(job.chunk, job.parallel), last).total();
-  bytes.channel = last ? 0 : job.in_flight * boundary_bytes(model, job.step_rows());
+  bytes.channel = channel_bytes(model, layers, job);
   return bytes;
 }
 

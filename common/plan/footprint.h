@@ -7,6 +7,7 @@
 
 #include "common/dtype.h"
 #include "common/model/model_config.h"
+#include "common/plan/row_path.h"
 #include "common/policy/policy_config.h"
 #include "common/policy/sequence_rows.h"
 
@@ -20,7 +21,7 @@ struct LayerRange {
   bool operator==(const LayerRange&) const = default;
 };
 
-/// Stored bytes of a model's tensors, by where they are needed.
+/// Bytes of a model's tensors, by where they are needed.
 struct WeightBytes {
   std::vector<std::size_t> layer;  // [layers]
   std::size_t embedding = 0;       // first stage; also the last where the head is tied to it
@@ -35,6 +36,7 @@ struct JobShape {
   std::size_t parallel = 1;        // questions that hold rows at the same time
   std::size_t chunk = 512;         // most rows of a step, but probes
   std::size_t in_flight = 2;       // most activations under way on a boundary
+  RowPath row_path = RowPath::kHost;
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};
   std::vector<std::uint32_t> probes{};  // rows of each probe that rides behind a chunk
@@ -64,11 +66,15 @@ WorkspaceBytes workspace_bytes(const ModelConfig& model, std::size_t rows, std::
 /// Bytes of the activations that cross a stage boundary with a step of `rows` rows.
 std::size_t boundary_bytes(const ModelConfig& model, std::size_t rows);
 
+/// What a stage holds of activations beside its workspace: in_flight steps for the next stage,
+/// unless it is the last, and what its row path takes of those from the one before.
+std::size_t channel_bytes(const ModelConfig& model, LayerRange layers, const JobShape& job);
+
 struct Footprint {
-  std::size_t weights = 0;  // mapped from the file, in stored format
+  std::size_t weights = 0;  // in the form that the backend holds them in
   std::size_t kv = 0;       // at its peak (cache_plan.h)
   std::size_t workspace = 0;
-  std::size_t channel = 0;  // activations waiting to be sent: in_flight buffers, unless last
+  std::size_t channel = 0;  // activations that wait to be sent, and that have arrived
   std::size_t total() const { return weights + kv + workspace + channel; }
 };
 

@@ -57,6 +57,7 @@ struct RankReport {
   std::uint32_t rank = 0;
   std::string host;
   std::string backend;                      // as the backend describes itself
+  std::string activations;                  // by which way they come and go
   std::vector<std::uint32_t> pinned_cores;  // thread t is kept on entry t; empty: on none
   LayerRange layers;
   Footprint bytes;  // counted where they were allocated; kv at its peak
@@ -69,7 +70,7 @@ struct RankReport {
 };
 template <class A>
 void visit(A& a, RankReport& r) {
-  a(r.rank, r.host, r.backend, r.pinned_cores, r.layers.begin, r.layers.end);
+  a(r.rank, r.host, r.backend, r.activations, r.pinned_cores, r.layers.begin, r.layers.end);
   a(r.bytes.weights, r.bytes.kv, r.bytes.workspace, r.bytes.channel);
   a(r.prefill, r.decode, r.receipts, r.audit, r.traffic, r.peak_resident_bytes);
 }

@@ -14,6 +14,7 @@
 #include "coordinator/cli/prepared_job.h"
 #include "coordinator/cli/run_record.h"
 #include "coordinator/jobs/run_report.h"
+#include "kernels/backend.h"
 #include "kernels/cpu/peaks.h"
 #include "worker/comm/tags.h"
 #include "worker/model/model.h"
@@ -53,10 +54,10 @@ JobDemand demand_of(const BenchOptions& options) {
 
 // Of the threads of all ranks. Other hosts are taken to be like this one, and so are cores that
 // this rank may not use but the others may.
-Peaks peaks_of(const TaskRun& run, std::size_t threads) {
-  const std::size_t wanted = std::min(run.local_ranks * threads, machine_cores());
+Peaks peaks_of(const Site& site, std::size_t threads) {
+  const std::size_t wanted = std::min(site.local_ranks * threads, machine_cores());
   const std::size_t measured = std::min(wanted, usable_cores());
-  const double hosts = static_cast<double>(run.ranks) / static_cast<double>(run.local_ranks);
+  const double hosts = static_cast<double>(site.ranks) / static_cast<double>(site.local_ranks);
   Peaks peaks = measure_peaks(measured);
   peaks.flops_per_second *= hosts * static_cast<double>(wanted) / static_cast<double>(measured);
   peaks.bytes_per_second *= hosts;
@@ -95,15 +96,18 @@ class BenchTask final : public Task {
     model_.emplace(load_model_header(options_.model.string()));
     const ModelConfig& config = model_->config();
     check_cases(options_.cases, config.name, config.context, options_.chunk);
-    const PlanOptions plan_options =
-        plan_options_of(options_.cluster, config.layers, run.ranks, run.local_ranks);
-    Plan plan = make_plan(config, model_->bytes, demand_of(options_), plan_options);
+    const Site& site = run.site;
+    const PlanOptions plan_options = plan_options_of(options_.cluster, config.layers, site);
+    weights_ = weight_bytes(*model_, weight_form(site.devices.backend));
+    JobDemand demand = demand_of(options_);
+    demand.row_path = site.devices.path;
+    Plan plan = make_plan(config, weights_, demand, plan_options);
     plan.shape.parallel = most_sequences(options_.cases);
-    ranks_ = run.ranks;
-    threads_ = options_.cluster.threads.value_or(cores_of_a_rank(run.local_ranks));
-    peaks_ = peaks_of(run, threads_);
+    ranks_ = site.ranks;
+    threads_ = options_.cluster.threads.value_or(cores_of_a_rank(site.local_ranks));
+    peaks_ = peaks_of(site, threads_);
     started_ = utc_now();
-    return make_orders(options_.cluster, options_.model, plan);
+    return make_orders(options_.cluster, options_.model, plan, site.devices);
   }
 
   StepSource& begin() override {
@@ -130,7 +134,7 @@ class BenchTask final : public Task {
  private:
   BenchReport report(const std::vector<RankReport>& ranks) const {
     const ModelConfig& config = model_->config();
-    const WeightBytes& bytes = model_->bytes;
+    const WeightBytes bytes = weight_bytes(*model_);
     BenchReport report;
     report.version = VARVE_VERSION;
     report.started = started_;
@@ -154,13 +158,14 @@ class BenchTask final : public Task {
       const BenchCase& c = options_.cases[i];
       const std::size_t groups = decode_groups(c, static_cast<std::uint32_t>(ranks_));
       report.results.push_back(
-          {c, work_of(c, config, bytes, options_.kv_dtype, groups), source_->seconds()[i]});
+          {c, work_of(c, config, weights_, options_.kv_dtype, groups), source_->seconds()[i]});
     }
     return report;
   }
 
   BenchOptions options_;
   std::optional<Model> model_;
+  WeightBytes weights_;
   std::size_t ranks_ = 1;
   std::size_t threads_ = 1;  // of each rank
   Peaks peaks_;

@@ -25,6 +25,7 @@ int validate_command(const CommandLine& line);
 int plan_command(const CommandLine& line);
 int run_command(const CommandLine& line);
 int eval_command(const CommandLine& line);
+int doctor_command(const CommandLine& line);
 int inspect_command(const InspectLine& line);
 /// `show`: the policy to say all about; empty: list them all.
 int methods_command(const std::string& show);

@@ -22,6 +22,7 @@
 #include "coordinator/jobs/output_dir.h"
 #include "coordinator/jobs/receipts.h"
 #include "coordinator/schedule/compaction_times.h"
+#include "kernels/backend.h"
 
 namespace varve {
 namespace {
@@ -133,7 +134,7 @@ class EvalTask final : public Task {
   Orders prepare(const TaskRun& run) override {
     material_.emplace(config_);
     const ModelConfig& model = material_->model.config();
-    check_matrix(matrix_, model, config_.kv_dtype, run.ranks);
+    check_matrix(matrix_, model, config_.kv_dtype, run.site.ranks);
     const OutputPaths paths = prepare_output_dir(config_.output_dir, true);
     run.keep_verdict(paths.verdict);
     basis_ = basis_of(config_, *material_);
@@ -149,7 +150,7 @@ class EvalTask final : public Task {
                          say_progress(r, done, total);
                        });
     before_ = evaluator_->done();
-    stages_ = run.ranks;
+    stages_ = run.site.ranks;
     std::fprintf(stderr, "varve: %s: %zu of %zu samples are there already\n", config_.name.c_str(),
                  before_, evaluator_->total());
     const std::vector<EvalShape> shapes = evaluator_->check_samples();
@@ -200,12 +201,15 @@ class EvalTask final : public Task {
                                     .chunk = config_.chunk,
                                     .parallel = config_.parallel,
                                     .kv_dtype = config_.kv_dtype});
-    const Plan plan = make_plan(
-        model, material_->model.bytes, demand_of(config_, cluster_, model, shapes, memory),
-        plan_options_of(cluster_, model.layers, run.ranks, run.local_ranks));
+    const WeightBytes weights =
+        weight_bytes(material_->model, weight_form(run.site.devices.backend));
+    JobDemand demand = demand_of(config_, cluster_, model, shapes, memory);
+    demand.row_path = run.site.devices.path;
+    const Plan plan =
+        make_plan(model, weights, demand, plan_options_of(cluster_, model.layers, run.site));
     for (const RankPlan& rank : plan.ranks) planned_.push_back(memory.most(rank.layers));
     check_memory(plan);
-    Orders orders = make_orders(cluster_, config_.model, plan);
+    Orders orders = make_orders(cluster_, config_.model, plan, run.site.devices);
     orders.policies = evaluator_->policies().policies;
     orders.plain_slots = memory.plain_slots();
     return orders;

@@ -152,6 +152,7 @@ class Coordinator {
 
   int serve(ControlClient& client, const std::string& host) {
     client.announce(ActivityKind::kPreparing);
+    machines_ = survey_machines(comm_, host, {start_deadline_, "every rank to say what it has"});
     Assignment assignment;
     assignment.code = saying_errors([&] { assignment.orders = prepare(); });
     tell_all(comm_, assignment, Tag::kOrders, {start_deadline_, "the ranks to take the job"});
@@ -163,9 +164,10 @@ class Coordinator {
   Orders prepare() {
     const auto ranks = static_cast<std::size_t>(comm_.size());
     const std::size_t local = local_ranks(ranks);
+    DeviceChoice devices = choose_devices(machines_, task_->cluster());
+    if (!devices.note.empty()) std::fprintf(stderr, "varve: %s\n", devices.note.c_str());
     Orders orders = task_->prepare(
-        {.ranks = ranks,
-         .local_ranks = local,
+        {.site = {ranks, local, std::move(devices)},
          .keep_verdict = [this](const std::filesystem::path& file) { herald_.keep_in(file); },
          .status = [this] { return server_->status(); }});
     note_binding(task_->cluster(), local);
@@ -176,6 +178,7 @@ class Coordinator {
   const RankContext& context_;
   Herald herald_;
   Task* task_ = nullptr;
+  std::vector<RankMachine> machines_;  // by rank
   milliseconds start_deadline_{0};
   std::optional<ControlServer> server_;  // its thread uses the herald
 };

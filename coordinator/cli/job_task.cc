@@ -48,14 +48,14 @@ class JobTask final : public Task {
 
   Orders prepare(const TaskRun& run) override {
     prepared_.emplace(prepare_job(files_));
-    plan_ = plan_job(*prepared_, run.ranks, run.local_ranks);
+    plan_ = plan_job(*prepared_, run.site);
     paths_ = prepare_output_dir(prepared_->job.output_dir, prepared_->job.overwrite);
     run.keep_verdict(paths_.verdict);
     record_.emplace(*prepared_, plan_, paths_);
     if (prepared_->job.checkpoint > 0) find_checkpoint();
     status_ = run.status;
     std::fputs(print_plan(plan_).c_str(), stderr);
-    Orders orders = make_orders(prepared_->cluster, prepared_->job.model, plan_);
+    Orders orders = make_orders(prepared_->cluster, prepared_->job.model, plan_, run.site.devices);
     if (prepared_->job.audit) orders.audit = audit_ = audit_of(*prepared_);
     return orders;
   }

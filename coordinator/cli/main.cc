@@ -23,7 +23,8 @@ constexpr const char* kExamples =
     "  mpirun --bind-to none -np 4 varve run job.yaml\n"
     "  varve bench -m model.gguf -d 0,4096\n"
     "  varve methods show snapkv\n"
-    "  varve inspect out\n\n";
+    "  varve inspect out\n"
+    "  mpirun -np 4 varve doctor\n\n";
 constexpr const char* kAnswers =
     "The answers go to results.jsonl in the job's output.dir, what the run did to run.json there,\n"
     "a table to standard output, plan and progress to standard error.\n\n";
@@ -57,6 +58,13 @@ constexpr const char* kInspect =
     "network. The job must have asked for the numbers:\n"
     "  varve run job.yaml --set output.audit=true\n"
     "  varve inspect out\n\n";
+constexpr const char* kDoctor =
+    "Under mpirun every rank exchanges with every other one, through MPI and, if each has a GPU "
+    "of\n"
+    "its own, from GPU to GPU. Needs neither model nor job, and works on machines without GPUs.\n\n"
+    "Examples:\n"
+    "  varve doctor\n"
+    "  mpirun --hostfile hosts --bind-to none varve doctor\n\n";
 constexpr const char* kFooter =
     "configs/jobs/document_qa.yaml and configs/clusters/local.yaml name every setting.\n\n"
     "Exit codes: 0 done, 1 other failure, 2 command line, job or input file, 3 does not fit,\n"
@@ -92,7 +100,7 @@ void add_cluster(CLI::App& app, std::optional<std::filesystem::path>& cluster,
   add_setting(app, overrides, "--layers", "cluster.layers",
               "stage cut, one A:B per rank, for example 0:15,15:30; or auto");
   add_setting(app, overrides, "--backend", "cluster.backend",
-              "auto, cpu, reference, cuda, or one instruction set: cpu:amx, cpu:avx512, "
+              "auto, cpu, reference, cuda, cuda:f32, or one instruction set: cpu:amx, cpu:avx512, "
               "cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar");
   add_setting(app, overrides, "--threads", "cluster.threads", "threads of each rank, or auto");
   add_setting(app, overrides, "--memory", "cluster.memory", "limit per rank, for example 24GiB");
@@ -193,6 +201,10 @@ int parse_and_run(int argc, char** argv) {
       "eval", "Measure what cache policies cost in quality, on documents made for it.");
   add_job(*eval, line);
   eval->footer(std::string(kEval) + kFooter);
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Look for what would keep these machines from working together, and what to set.");
+  add_cluster(*doctor, line.cluster, line.overrides);
+  doctor->footer(std::string(kDoctor) + kFooter);
   InspectLine inspect_line;
   CLI::App* inspect = app.add_subcommand(
       "inspect", "Show what a run's cache kept and what its answers looked at, as a page.");
@@ -217,6 +229,7 @@ int parse_and_run(int argc, char** argv) {
   if (run->parsed()) return varve::run_command(line);
   if (plan->parsed()) return varve::plan_command(line);
   if (eval->parsed()) return varve::eval_command(line);
+  if (doctor->parsed()) return varve::doctor_command(line);
   if (bench->parsed()) return varve::bench_command(bench_line);
   if (inspect->parsed()) return varve::inspect_command(inspect_line);
   if (methods->parsed()) return varve::methods_command(method);

@@ -7,7 +7,7 @@ namespace varve {
 
 int plan_command(const CommandLine& line) {
   const PreparedJob job = prepare_job(read_job_files(line));
-  const Plan plan = plan_job(job, job.cluster.ranks.value_or(1), job.cluster.ranks.value_or(1));
+  const Plan plan = plan_job(job, site_here(job.cluster));
   const std::string text = line.json ? to_json(plan) + "\n" : print_plan(plan);
   std::fputs(text.c_str(), stdout);
   return 0;

@@ -11,6 +11,7 @@
 #include "common/text/chat_template.h"
 #include "common/text/end_sentence.h"
 #include "common/text/load_tokenizer.h"
+#include "kernels/backend.h"
 
 namespace varve {
 namespace {
@@ -22,10 +23,18 @@ std::size_t machine_memory() {
                                : 0;
 }
 
-void set_limit(const ClusterConfig& cluster, std::size_t local_ranks, PlanOptions& options) {
+// Of a GPU's memory: the rest is the driver's, the libraries' and what kernels work in.
+constexpr double kDeviceShare = 0.9;
+
+void set_limit(const ClusterConfig& cluster, const Site& site, PlanOptions& options) {
+  const std::size_t local_ranks = site.local_ranks;
   if (cluster.memory) {
     options.memory_limit = cluster.memory->count;
     options.limit_source = "cluster.memory";
+  } else if (site.devices.memory) {
+    const double usable = kDeviceShare * static_cast<double>(*site.devices.memory);
+    options.memory_limit = static_cast<std::size_t>(usable);
+    options.limit_source = "nine tenths of what the rank with the least has of its GPU";
   } else if (const std::size_t memory = machine_memory(); memory > 0) {
     options.memory_limit = memory / local_ranks;
     options.limit_source =
@@ -100,20 +109,19 @@ PreparedJob prepare_job(JobFiles files) {
   return prepared;
 }
 
-PlanOptions plan_options_of(const ClusterConfig& cluster, std::size_t layers, std::size_t ranks,
-                            std::size_t local_ranks) {
-  PlanOptions options{.ranks = ranks};
+PlanOptions plan_options_of(const ClusterConfig& cluster, std::size_t layers, const Site& site) {
+  PlanOptions options{.ranks = site.ranks};
   if (!cluster.layers.empty()) {
     Problems problems;
-    check_layers(cluster, layers, ranks, problems);
+    check_layers(cluster, layers, site.ranks, problems);
     problems.throw_if_any();
     options.cut = cluster.layers;
   }
-  set_limit(cluster, local_ranks, options);
+  set_limit(cluster, site, options);
   return options;
 }
 
-Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_ranks) {
+Plan plan_job(const PreparedJob& prepared, const Site& site) {
   const JobConfig& job = prepared.job;
   const ClusterConfig& cluster = prepared.cluster;
   JobDemand demand{.prefix_tokens = prepared.prefix.size(),
@@ -121,6 +129,7 @@ Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_
                    .questions = {},
                    .chunk = job.chunk,
                    .in_flight = cluster.in_flight,
+                   .row_path = site.devices.path,
                    .parallel = job.parallel,
                    .kv_dtype = job.kv_dtype,
                    .policy = job.policy,
@@ -129,19 +138,22 @@ Plan plan_job(const PreparedJob& prepared, std::size_t ranks, std::size_t local_
     demand.questions.push_back(
         {job.questions[i].id, prepared.questions[i].size(), job.questions[i].max_tokens});
   }
-  const PlanOptions options =
-      plan_options_of(cluster, prepared.model.config().layers, ranks, local_ranks);
-  Plan plan = make_plan(prepared.model.config(), prepared.model.bytes, demand, options);
+  const WeightBytes weights = weight_bytes(prepared.model, weight_form(site.devices.backend));
+  const PlanOptions options = plan_options_of(cluster, prepared.model.config().layers, site);
+  Plan plan = make_plan(prepared.model.config(), weights, demand, options);
   plan.model_path = job.model.string();
   return plan;
 }
 
 Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& model,
-                   const Plan& plan) {
+                   const Plan& plan, const DeviceChoice& devices) {
   return {.model = model.string(),
-          .backend = std::string(to_string(cluster.backend)),
+          .backend = devices.backend,
           .threads = cluster.threads.value_or(0),
           .pin_threads = cluster.pin_threads,
+          .devices = devices.devices,
+          .row_path = devices.path,
+          .device_graphs = cluster.device_graphs,
           .stages = plan.stages(),
           .rows = plan.shape.step_rows(),
           .samples = std::min(plan.shape.chunk, plan.shape.parallel),

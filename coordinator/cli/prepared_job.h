@@ -9,6 +9,7 @@
 #include "common/text/tokenizer.h"
 #include "common/wire/orders.h"
 #include "coordinator/cli/command_line.h"
+#include "coordinator/cli/site.h"
 #include "coordinator/plan/planner.h"
 #include "worker/model/model.h"
 
@@ -41,16 +42,15 @@ ClusterConfig read_cluster_of(const CommandLine& line, Problems& problems);
 /// Errors of the model, tokenizer, document.
 PreparedJob prepare_job(JobFiles files);
 
-/// What a cluster's settings mean for a plan of a model of `layers` layers on `ranks` ranks,
-/// `local_ranks` of them on this host. ConfigError if its cut does not fit.
-PlanOptions plan_options_of(const ClusterConfig& cluster, std::size_t layers, std::size_t ranks,
-                            std::size_t local_ranks);
+/// What a cluster's settings mean for a plan of a model of `layers` layers there. ConfigError if
+/// its cut does not fit.
+PlanOptions plan_options_of(const ClusterConfig& cluster, std::size_t layers, const Site& site);
 
-/// The plan for `ranks` ranks, `local_ranks` of them on this host. Errors as make_plan.
-Plan plan_job(const PreparedJob& job, std::size_t ranks, std::size_t local_ranks);
+/// Errors as make_plan.
+Plan plan_job(const PreparedJob& job, const Site& site);
 
 /// What every rank is told.
 Orders make_orders(const ClusterConfig& cluster, const std::filesystem::path& model,
-                   const Plan& plan);
+                   const Plan& plan, const DeviceChoice& devices);
 
 }  // namespace varve

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/host_name.h"
+#include "worker/service/machine.h"
 #include "worker/service/rank_threads.h"
 #include "worker/service/worker.h"
 
@@ -32,7 +33,8 @@ RankReport rank_report(const Worker& worker, Communicator& comm, const Orders& o
   report.receipts = worker.receipts();
   report.audit = worker.audit();
   report.peak_resident_bytes = peak_resident_bytes();
-  const Traffic traffic = comm.traffic();
+  report.activations = worker.row_transport();
+  const Traffic traffic = worker.traffic();
   for (std::size_t i = 0; i < traffic.by_tag.size(); ++i) {
     const Traffic::Count& count = traffic.by_tag[i];
     if (count.messages == 0) continue;
@@ -68,6 +70,7 @@ RankEnd run_other_rank(Communicator& comm, const RankContext& context) {
   };
   part.run = [&](ControlClient& client, const std::string& host) {
     client.announce(ActivityKind::kWaitingOrders);
+    survey_machines(comm, host, {milliseconds(bootstrap.start_deadline_ms), "rank 0 to hear it"});
     comm.broadcast(bytes, 0, Tag::kOrders, {kOrdersLimit, "the job from rank 0"});
     const auto assignment = from_bytes<Assignment>(bytes, "orders");
     if (assignment.code != 0) return assignment.code;

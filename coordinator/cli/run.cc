@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -8,10 +7,10 @@
 #include <thread>
 
 #include "common/error.h"
-#include "common/host_name.h"
 #include "coordinator/cli/command_line.h"
 #include "coordinator/cli/job_task.h"
 #include "coordinator/cli/rank.h"
+#include "coordinator/cli/start_limit.h"
 #include "worker/comm/mpi_communicator.h"
 #include "worker/comm/thread_communicator.h"
 
@@ -37,12 +36,6 @@ RankEnd run_rank_reporting(Communicator& comm, const RankContext& context) {
   }
 }
 
-// "rank 2 on node-b"
-std::string name_of(const Launch& launch) {
-  return launch.rank >= 0 ? fmt::format("rank {} on {}", launch.rank, host_name())
-                          : fmt::format("the rank of process {} on {}", getpid(), host_name());
-}
-
 // MPI_Abort is the only way to end a stopped rank within a second: an exit leaves a launcher two
 // more (docs/mpi-failures.md).
 void leave_mpi(ExitCode code) {
@@ -50,25 +43,6 @@ void leave_mpi(ExitCode code) {
   if (code == ExitCode::kRankLost) MpiSession::hard_abort(code);
   ExitTimer::leave_process(code);
 }
-
-// MPI_Init blocks until every rank is in it; this ends the process if that takes longer.
-class StartLimit {
- public:
-  StartLimit(std::string name, milliseconds limit)
-      : timer_([name = std::move(name), limit](ExitCode code) {
-          std::fprintf(stderr,
-                       "varve: %s waited %g s for the other ranks to start MPI (start deadline) "
-                       "(exit code %d)\n",
-                       name.c_str(), std::chrono::duration<double>(limit).count(),
-                       static_cast<int>(code));
-          ExitTimer::leave_process(code);
-        }) {
-    timer_.end_process_after(limit, ExitCode::kRankLost);
-  }
-
- private:
-  ExitTimer timer_;
-};
 
 milliseconds start_limit(const Launch& launch, const RankContext& context) {
   if (launch.rank != 0) return kStartLimit;

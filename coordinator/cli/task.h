@@ -11,14 +11,14 @@
 #include "common/plan/report.h"
 #include "common/wire/orders.h"
 #include "common/wire/step.h"
+#include "coordinator/cli/site.h"
 #include "coordinator/fleet/fleet_watch.h"
 
 namespace varve {
 
 /// What a task is given of the run that it is part of.
 struct TaskRun {
-  std::size_t ranks = 1;
-  std::size_t local_ranks = 1;                                     // on this host
+  Site site;
   std::function<void(const std::filesystem::path&)> keep_verdict;  // in this file, from now on
   std::function<std::vector<RankStatus>()> status;                 // of every rank
 };

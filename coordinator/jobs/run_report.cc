@@ -58,6 +58,7 @@ Json rank_json(const RankReport& r, const Footprint* plan) {
   return {{"rank", r.rank},
           {"host", r.host},
           {"backend", r.backend},
+          {"activations", r.activations},
           {"pinned_cores", r.pinned_cores.empty() ? Json(nullptr) : Json(r.pinned_cores)},
           {"layers", {r.layers.begin, r.layers.end}},
           {"bytes", bytes_json(plan, r.bytes)},

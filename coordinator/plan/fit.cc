@@ -54,6 +54,7 @@ JobShape shape_of(const ModelConfig& model, const JobDemand& demand, std::size_t
                  .parallel = parallel,
                  .chunk = demand.chunk,
                  .in_flight = demand.in_flight,
+                 .row_path = demand.row_path,
                  .kv_dtype = demand.kv_dtype,
                  .policy = demand.policy,
                  .probes = demand.probes};

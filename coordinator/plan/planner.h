@@ -25,6 +25,7 @@ struct JobDemand {
   std::vector<QuestionShape> questions;
   std::size_t chunk = 512;
   std::size_t in_flight = 2;
+  RowPath row_path = RowPath::kHost;
   std::optional<std::size_t> parallel;  // nothing: as many questions at a time as fit, at most 64
   DType kv_dtype = DType::kF16;
   PolicyConfig policy{};                // of the cache, without contradictions of its own

@@ -274,7 +274,7 @@ void Attention::add_slice_mass(const Queries& queries, const Slice& slice, const
   const std::size_t group = queries.group();
   const float* first = lse.row(slice.row_begin) + slice.head * group;
   kernels_.add_mass(slice.block(queries), keys_of(slice, run, thread),
-                    {first, slice.row_count, group, lse.stride}, mass,
+                    {first, slice.row_count, group, lse.stride}, queries.params.mass, mass,
                     scratch_[thread].as<float>());
 }
 

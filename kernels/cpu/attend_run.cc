@@ -356,9 +356,10 @@ RunPartial fold_run(const QueryBlock& block, const RunKeys& keys, float* base) {
 }
 
 // One query's scores of a tile, made weights of its whole row by `top` (its lse in powers of two),
-// onto the tile's mass. The vectors touched depend on the query alone, and a key that it does not
-// see gets a zero.
-void add_weights(float* scores, float top, const KeyRange& visible, float* mass) {
+// folded into the tile's mass. The vectors touched depend on the query alone, and a key that it
+// does not see gets a zero.
+template <MassFold kFold>
+void fold_weights(float* scores, float top, const KeyRange& visible, float* mass) {
   const TagF d;
   const std::size_t begin = visible.begin / kLanes * kLanes;
   const std::size_t end = round_up(visible.end, kLanes);
@@ -367,7 +368,9 @@ void add_weights(float* scores, float top, const KeyRange& visible, float* mass)
   for (std::size_t k = begin; k < end; k += kLanes) {
     // A score passes lse by its rounding at the most, which exp2_approx can bear.
     const VecF weight = exp2_approx(hn::Sub(hn::LoadU(d, scores + k), most));
-    hn::StoreU(hn::Add(hn::LoadU(d, mass + k), weight), d, mass + k);
+    const VecF before = hn::LoadU(d, mass + k);
+    const VecF after = kFold == MassFold::kSum ? hn::Add(before, weight) : hn::Max(before, weight);
+    hn::StoreU(after, d, mass + k);
   }
 }
 
@@ -391,8 +394,10 @@ void score_tile(const QueryBlock& block, const RunKeys& keys, const KeyRange& wh
   }
 }
 
-void add_tile_mass(const QueryBlock& block, const RunKeys& keys, std::size_t tile,
+void add_tile_mass(const QueryBlock& block, const RunKeys& keys, std::size_t tile, MassFold fold,
                    const Matrix& mass, const Scratch& s) {
+  const auto fold_in =
+      fold == MassFold::kSum ? fold_weights<MassFold::kSum> : fold_weights<MassFold::kMax>;
   const KeyRange whole{tile, std::min(tile + kTileKeys, keys.run.end)};
   const KeyRange range = seen(keys, 0, block.q.rows, whole);
   if (range.empty()) return;
@@ -406,13 +411,13 @@ void add_tile_mass(const QueryBlock& block, const RunKeys& keys, std::size_t til
     for (std::size_t i = m; i < block.queries(); i += mass.rows) {
       const KeyRange visible = intersect(keys.visible[i / block.group], whole);
       if (visible.empty() || s.top[i] == kNone) continue;
-      add_weights(s.weights + i * kTileKeys, s.top[i], inside(visible, tile), sums);
+      fold_in(s.weights + i * kTileKeys, s.top[i], inside(visible, tile), sums);
     }
     std::copy_n(sums, whole.end - whole.begin, to);
   }
 }
 
-void add_mass(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse,
+void add_mass(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse, MassFold fold,
               const Matrix& mass, float* base) {
   const Scratch s(block.queries(), block.head_dim, base);
   const KeyRange range = seen(keys, 0, block.q.rows, keys.run);
@@ -423,7 +428,7 @@ void add_mass(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& l
   }
   for (std::size_t tile = range.begin / kTileKeys * kTileKeys; tile < range.end;
        tile += kTileKeys) {
-    add_tile_mass(block, keys, tile, mass, s);
+    add_tile_mass(block, keys, tile, fold, mass, s);
   }
 }
 

@@ -60,10 +60,10 @@ struct AttendKernels {
   void (*load_queries)(const QueryBlock& block, float* scratch);
   /// Behind load_queries of the same block, as often as there are runs.
   RunPartial (*fold_run)(const QueryBlock& block, const RunKeys& keys, float* scratch);
-  /// Behind load_queries of the same block: adds the weights of the run's keys, query after query.
-  /// lse [rows, group], mass [1 or group, rows of the head].
+  /// Behind load_queries of the same block: folds in the weights of the run's keys, query after
+  /// query. lse [rows, group], mass [1 or group, rows of the head].
   void (*add_mass)(const QueryBlock& block, const RunKeys& keys, const ConstMatrix& lse,
-                   const Matrix& mass, float* scratch);
+                   MassFold fold, const Matrix& mass, float* scratch);
 };
 
 AttendKernels attend_kernels(std::int64_t target);

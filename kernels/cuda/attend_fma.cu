@@ -99,15 +99,15 @@ __device__ void weigh(const Shared& s) {
     }
     top = fmaxf(top, s.top[j]);
     const float base = top == minus_infinity() ? 0 : top;
-    const float a = expf(scores[lane] - base);
-    const float b = expf(scores[lane + 32] - base);
+    const float a = exp_f32(scores[lane] - base);
+    const float b = exp_f32(scores[lane + 32] - base);
     float sum = a + b;
     for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffU, sum, step);
     scores[lane] = a;
     scores[lane + 32] = b;
     __syncwarp();
     if (lane == 0) {
-      s.fade[j] = expf(s.top[j] - base);
+      s.fade[j] = exp_f32(s.top[j] - base);
       s.sum[j] = fmaf(s.sum[j], s.fade[j], sum);
       s.top[j] = top;
     }
@@ -141,7 +141,7 @@ __device__ void store(const Attention& a, const QueryTile& tile, const Partials&
     const std::size_t row = tile.row(j) + row_offset;
     float* lse_at = to.lse + row * to.lse_stride + tile.head(j);
     const float sum = s.sum[j];
-    const float lse = sum > 0 ? s.top[j] + logf(sum) : minus_infinity();
+    const float lse = sum > 0 ? s.top[j] + log_f32(sum) : minus_infinity();
     const Merge merge = Merging ? merge_of(*lse_at, lse) : Merge{0, 1, lse, true};
     __syncthreads();  // all have read the old lse
     for (std::uint32_t c = 0; c < kMostDim / kThreads; ++c) {

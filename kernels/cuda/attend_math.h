@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/real_math.h"
 #include "kernels/cuda/shapes.h"
 
 namespace varve::cuda {
@@ -63,10 +64,10 @@ __device__ inline Merge merge_of(float state_lse, float other_lse) {
   if (other_lse == none) return {1, 0, state_lse, false};
   if (state_lse == none) return {0, 1, other_lse, true};
   const float top = fmaxf(state_lse, other_lse);
-  const float state = expf(state_lse - top);
-  const float other = expf(other_lse - top);
+  const float state = exp_f32(state_lse - top);
+  const float other = exp_f32(other_lse - top);
   const float sum = state + other;
-  return {state / sum, other / sum, top + logf(sum), true};
+  return {state / sum, other / sum, top + log_f32(sum), true};
 }
 
 /// One number of the merged output. A side of weight zero may hold anything.

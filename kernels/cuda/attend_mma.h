@@ -319,7 +319,7 @@ class MmaFold {
       const bool there = tile_.has(j);
       const std::size_t row = there ? tile_.row(j) + row_offset : 0;
       float* lse_at = to.lse + row * to.lse_stride + (there ? tile_.head(j) : 0);
-      const float lse = sum > 0 ? (top_[half] + log2f(sum)) * kLn2 : minus_infinity();
+      const float lse = sum > 0 ? fmaf(top_[half], kLn2, log_f32(sum)) : minus_infinity();
       Merge merge{0, 1, lse, true};
       if (Merging && there) merge = merge_of(*lse_at, lse);
       __syncwarp();  // the four lanes of a row have read its old lse

@@ -221,7 +221,8 @@ void Attending::add_mass(ConstMatrix q, const std::int32_t* q_positions, const A
                  static_cast<std::uint32_t>(item.segment.most_rows()),
                  static_cast<std::uint32_t>(item.row_begin),
                  static_cast<std::uint32_t>(item.row_count), rows_of(lse), rows_of(mass),
-                 mass.rows != item.segment.kv_heads(), device_.stream());
+                 {mass.rows != item.segment.kv_heads(), params.mass == MassFold::kMax},
+                 device_.stream());
 }
 
 }  // namespace varve::cuda

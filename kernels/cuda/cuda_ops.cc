@@ -50,8 +50,9 @@ std::size_t rows_at_a_time(std::size_t cols) {
 
 class CudaOps final : public Ops {
  public:
-  CudaOps(int device, CudaPrecision precision)
+  CudaOps(int device, CudaPrecision precision, bool graphs)
       : device_(device),
+        graphs_(graphs),
         staging_(device_),
         gemm_(device_),
         attending_(device_, staging_, precision == CudaPrecision::kF32),
@@ -60,10 +61,19 @@ class CudaOps final : public Ops {
   // What is under way reads from memory that goes before the device does.
   ~CudaOps() override { static_cast<void>(cudaStreamSynchronize(stream())); }
 
+  void* queue() const override { return device_.stream(); }
+  WeightForm weight_form() const override {
+    return format_ == WeightFormat::kF32 ? WeightForm::kF32 : WeightForm::kBF16;
+  }
   std::string describe() const override {
     return fmt::format("cuda ({}, {})", device_.name(),
                        format_ == WeightFormat::kF32 ? "float32" : "bfloat16");
   }
+
+  void begin_step() override {
+    if (graphs_) device_.collect();
+  }
+  void end_step() override { device_.launch_collected(); }
 
   Buffer allocate(std::size_t bytes) override { return device_.allocate(bytes); }
   void upload(void* to, const void* host, std::size_t bytes) override {
@@ -307,6 +317,7 @@ class CudaOps final : public Ops {
   }
 
   cuda::Device device_;
+  bool graphs_;
   cuda::Staging staging_;
   cuda::Gemm gemm_;
   cuda::Attending attending_;
@@ -322,13 +333,32 @@ class CudaOps final : public Ops {
 
 }  // namespace
 
-bool has_cuda() {
+std::vector<CudaDevice> cuda_devices() {
   int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) return {};
+  std::vector<CudaDevice> devices;
+  for (int number = 0; number < count; ++number) {
+    cudaDeviceProp p{};
+    cuda::check(cudaGetDeviceProperties(&p, number), "ask what a device is");
+    std::string id;
+    for (const char byte : p.uuid.bytes) id += fmt::format("{:02x}", byte & 0xff);
+    devices.push_back({id, p.name, p.totalGlobalMem});
+  }
+  return devices;
 }
 
-std::unique_ptr<Ops> make_cuda_ops(int device, CudaPrecision precision) {
-  return std::make_unique<CudaOps>(device, precision);
+std::string cuda_versions() {
+  int driver = 0;
+  int runtime = 0;
+  static_cast<void>(cudaDriverGetVersion(&driver));
+  static_cast<void>(cudaRuntimeGetVersion(&runtime));
+  const auto text = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
+  return fmt::format("{}, runtime {}", driver == 0 ? "no driver" : "driver " + text(driver),
+                     text(runtime));
+}
+
+std::unique_ptr<Ops> make_cuda_ops(int device, CudaPrecision precision, bool graphs) {
+  return std::make_unique<CudaOps>(device, precision, graphs);
 }
 
 }  // namespace varve

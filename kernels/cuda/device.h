@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/buffer.h"
+#include "kernels/cuda/step_graph.h"
 
 namespace varve::cuda {
 
@@ -35,6 +36,14 @@ class Device {
   /// the order of the stream, when the work that was put there before is done. DeviceError if there
   /// is not enough, with what is free.
   Buffer allocate(std::size_t bytes);
+  /// Work that is put on the stream from now on is started as one by `launch_collected`; earlier,
+  /// if something has to wait for it, or allocates or frees memory.
+  void collect() { graph_.collect(stream_); }
+  void launch_collected() {
+    if (graph_.collecting()) graph_.launch(stream_);
+  }
+  const StepGraph& graph() const { return graph_; }
+
   /// Waits for the copy, and so for all work put on the stream before.
   void upload(void* to, const void* host, std::size_t bytes);
   /// Waits for all work put on the stream before.
@@ -42,9 +51,44 @@ class Device {
   void finish();
 
  private:
+  static void free_in_order(void* data, void* device) noexcept;
+
   cudaStream_t stream_ = nullptr;
+  StepGraph graph_;
   std::string name_;
   int multiprocessors_ = 0;
+};
+
+/// A stream beside a Device's own, of the calling thread's current device.
+class Stream {
+ public:
+  Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  /// Does not wait for what is on it.
+  ~Stream();
+
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// Memory of the calling thread's current device, beside what a Device gives in the order of its
+/// stream. It is freed when all work of the device is done.
+class DeviceMemory {
+ public:
+  explicit DeviceMemory(std::size_t bytes);
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+  ~DeviceMemory();
+
+  std::byte* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_;
 };
 
 /// Host memory that a device copies from and to by itself.
@@ -75,6 +119,10 @@ class Event {
   void record(cudaStream_t stream);
   /// Until the recorded point is reached; at once if there is none.
   void wait();
+  /// Whether it is. DeviceError if work before it failed.
+  bool reached() const;
+  /// What is put on the stream from now on begins when the recorded point is reached.
+  void hold_back(cudaStream_t stream) const;
 
  private:
   cudaEvent_t event_ = nullptr;

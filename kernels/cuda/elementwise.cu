@@ -2,6 +2,7 @@
 // takes one number, or one pair; a norm takes a warp for each group of numbers.
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/kernels.h"
+#include "kernels/cuda/real_math.h"
 
 namespace varve::cuda {
 namespace {
@@ -45,7 +46,8 @@ __global__ void silu_mul_kernel(ConstRows gate, ConstRows up, Rows y) {
   const std::uint32_t c = column();
   if (c >= y.cols) return;
   const float g = gate.data[blockIdx.y * gate.stride + c];
-  y.data[blockIdx.y * y.stride + c] = g / (1.0F + expf(-g)) * up.data[blockIdx.y * up.stride + c];
+  y.data[blockIdx.y * y.stride + c] =
+      g / (1.0F + exp_f32(-g)) * up.data[blockIdx.y * up.stride + c];
 }
 
 __global__ void add_kernel(ConstRows x, Rows y) {

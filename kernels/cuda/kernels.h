@@ -102,9 +102,12 @@ void merge_runs(const ItemSlots* items, std::uint32_t item_count, const Partials
 
 // mass.cu
 /// Ops::add_mass for rows [row_begin, row_begin + row_count) and one segment's heads [Hkv].
-/// `apart`: mass has a row for each query head.
+struct MassKind {
+  bool apart;    // mass has a row for each query head
+  bool largest;  // MassFold::kMax
+};
 void add_mass(const Attention& attention, const Head* heads, std::uint32_t most_rows,
               std::uint32_t row_begin, std::uint32_t row_count, ConstRows lse, Rows mass,
-              bool apart, cudaStream_t stream);
+              MassKind kind, cudaStream_t stream);
 
 }  // namespace varve::cuda

@@ -65,7 +65,7 @@ __device__ void weigh(const Attention& a, const Shared& s, std::int32_t where, s
       dot = fmaf(s.q[j * dim + d], s.keys[key * (dim + 1) + d], dot);
     }
     const bool seen = is_visible(where, s.sees[j], a.window) && s.lse[j] != minus_infinity();
-    s.weights[j * kTileKeys + key] = seen ? expf(dot * a.scale - s.lse[j]) : 0.0F;
+    s.weights[j * kTileKeys + key] = seen ? exp_f32(dot * a.scale - s.lse[j]) : 0.0F;
   }
 }
 
@@ -74,7 +74,7 @@ __device__ void weigh(const Attention& a, const Shared& s, std::int32_t where, s
 // Blocks [tiles of keys, Hkv].
 __global__ void __launch_bounds__(kThreads)
     add_mass_kernel(Attention a, const Head* heads, std::uint32_t row_begin,
-                    std::uint32_t row_count, ConstRows lse, Rows mass, bool apart) {
+                    std::uint32_t row_count, ConstRows lse, Rows mass, MassKind kind) {
   VARVE_DYNAMIC_SHARED(memory);
   const Shared s(memory, a.head_dim);
   const Head head = heads[blockIdx.y];
@@ -94,19 +94,21 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     if (threadIdx.x >= kTileKeys || !there) continue;
     for (std::uint32_t j = 0; j < kQueries && tile.has(j); ++j) {
-      const std::uint32_t row = apart ? tile.head(j) : blockIdx.y;
-      mass.data[row * mass.stride + begin + key] += s.weights[j * kTileKeys + key];
+      const std::uint32_t row = kind.apart ? tile.head(j) : blockIdx.y;
+      const float weight = s.weights[j * kTileKeys + key];
+      float& sum = mass.data[row * mass.stride + begin + key];
+      sum = kind.largest ? fmaxf(sum, weight) : sum + weight;
     }
   }
 }
 
 void add_mass(const Attention& attention, const Head* heads, std::uint32_t most_rows,
               std::uint32_t row_begin, std::uint32_t row_count, ConstRows lse, Rows mass,
-              bool apart, cudaStream_t stream) {
+              MassKind kind, cudaStream_t stream) {
   const dim3 grid((most_rows + kTileKeys - 1) / kTileKeys, attention.kv_heads);
   const unsigned shared = shared_bytes(static_cast<std::uint32_t>(attention.head_dim));
   gpu::launch<add_mass_kernel>({grid, dim3(kThreads), shared, stream}, attention, heads, row_begin,
-                               row_count, lse, mass, apart);
+                               row_count, lse, mass, kind);
 }
 
 }  // namespace varve::cuda

@@ -4,14 +4,16 @@
 
 namespace varve {
 
-bool has_cuda() {
-  return false;
+std::vector<CudaDevice> cuda_devices() {
+  return {};
 }
 
-std::unique_ptr<Ops> make_cuda_ops(int /*device*/, CudaPrecision /*precision*/) {
-  throw DeviceError(
-      "backend 'cuda': this build of varve has no CUDA; backend auto, cpu or reference "
-      "would be right");
+std::string cuda_versions() {
+  return {};
+}
+
+std::unique_ptr<Ops> make_cuda_ops(int /*device*/, CudaPrecision /*precision*/, bool /*graphs*/) {
+  throw DeviceError(std::string("backend cuda: ") + kNoCuda);
 }
 
 }  // namespace varve

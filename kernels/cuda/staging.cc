@@ -59,6 +59,7 @@ const std::byte* Staging::find_recent(std::span<const std::byte> bytes) const {
 void Staging::make_room(std::size_t bytes) {
   if (used_ + bytes <= quarter_bytes_) return;
   if (bytes > quarter_bytes_) return enlarge(2 * bytes);
+  device_.launch_collected();
   copied_[quarter_].record(device_.stream());
   quarter_ = (quarter_ + 1) % kQuarters;
   copied_[quarter_].wait();

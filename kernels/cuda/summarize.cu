@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kThreads) summarize_kernel(ConstRows x, Summar
   const Best top = bests[0];
   double sum = 0;
   for (std::uint32_t i = threadIdx.x; i < x.cols; i += kThreads) {
-    sum += static_cast<double>(expf(row[i] - top.value));
+    sum += static_cast<double>(exp_f32(row[i] - top.value));
   }
   sums[threadIdx.x] = sum;
   __syncthreads();

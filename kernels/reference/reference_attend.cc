@@ -119,7 +119,9 @@ void reference_add_mass(ConstMatrix q, std::span<const std::int32_t> q_positions
         const std::span<const float> query(q.row(t) + head * key.size(), key.size());
         const double score = dot(query, key) * params.scale;
         float& sum = mass.row(mass.rows == params.q_heads ? head : kv_head)[row];
-        sum = static_cast<float>(sum + std::exp(score - lse.row(t)[head]));
+        const double weight = std::exp(score - lse.row(t)[head]);
+        sum = params.mass == MassFold::kSum ? static_cast<float>(sum + weight)
+                                            : std::max(sum, static_cast<float>(weight));
       }
     }
   };

@@ -60,8 +60,8 @@ TEST_F(CommandLineJob, AllProblemsAtOnceWithTheirPlaces) {
             "model, document, sampling, questions, chat, prefill, decode, cache, output\n"
             "job.yaml:4:11: prefill.chunk: must be between 1 and 65536, is 0\n"
             "--set 'cluster.backend=cpuu': backend: unknown value 'cpuu'; did you mean "
-            "'cpu'?; known: auto, cpu, reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, "
-            "cpu:neon, cpu:scalar\n");
+            "'cpu'?; known: auto, cpu, reference, cuda, cuda:f32, cpu:amx, cpu:avx512, cpu:avx2, "
+            "cpu:sse4, cpu:neon, cpu:scalar\n");
   }
 }
 

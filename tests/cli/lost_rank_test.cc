@@ -1,8 +1,9 @@
 // Kills and stops each rank of real runs under mpirun, in each phase: one verdict, which names the
 // rank; everybody ends, soon; mpirun returns 5.
 //
-// VARVE_LOST_RANK_ROUNDS does each that often and prints the seconds, for the table in
-// docs/mpi-failures.md.
+// VARVE_LOST_RANK_LAYERS leaves the model so many of its layers, VARVE_LOST_RANK_OPTIONS are for
+// the command line. VARVE_LOST_RANK_ROUNDS does each that often and prints the seconds, for the
+// table in docs/mpi-failures.md.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/first_layers.h"
 #include "tests/support/temp_folder.h"
 
 namespace varve {
@@ -95,12 +97,18 @@ void PrintTo(const Case& c, std::ostream* out) {
 class Run : public testing::Test {
  protected:
   void SetUp() override {
-    const char* model = std::getenv("VARVE_SMOLLM2");
-    if (model == nullptr) GTEST_SKIP() << "VARVE_SMOLLM2 names the model's file";
+    const char* named = std::getenv("VARVE_SMOLLM2");
+    if (named == nullptr) GTEST_SKIP() << "VARVE_SMOLLM2 names the model's file";
+    fs::path model = named;
+    if (const char* layers = std::getenv("VARVE_LOST_RANK_LAYERS")) {
+      model = folder_.path() / "m.gguf";
+      write_first_layers(named, model, static_cast<std::uint32_t>(std::atoi(layers)));
+    }
     std::ofstream document(folder_.path() / "document.txt");
     for (int i = 0; i < 40; ++i) document << "In the beginning God created " << i << ".\n";
     std::ofstream(folder_.path() / "job.yaml")
-        << "model: " << model << "\ndocument: document.txt\nquestions: [What, Who, Where]\n"
+        << "model: " << model.string()
+        << "\ndocument: document.txt\nquestions: [What, Who, Where]\n"
         << "sampling: {max_tokens: 2000, temperature: 2}\nprefill: {chunk: 64}\noutput: {dir: "
            "out}\n";
   }
@@ -117,9 +125,11 @@ class Run : public testing::Test {
 
   void start_under_mpirun() { start(VARVE_MPI_LAUNCH " " + std::to_string(kRanks) + " "); }
   void start(const std::string& launch) {
+    const char* options = std::getenv("VARVE_LOST_RANK_OPTIONS");
     const std::string command =
         "exec " + launch + VARVE_PROGRAM + " run " + (folder_.path() / "job.yaml").string() +
-        " --set cluster.deadlines.peer=3s --threads 1 >" + log().string() + " 2>&1";
+        " --set cluster.deadlines.peer=3s --threads 1 " + (options == nullptr ? "" : options) +
+        " >" + log().string() + " 2>&1";
     std::ofstream(log()).close();
     launcher_ = fork();
     if (launcher_ == 0) {

@@ -80,6 +80,16 @@ TEST_P(AttendTest, MatchesDirectSoftmaxForEveryHeadShapeOfIntegerRows) {
   }
 }
 
+// Many rows and one, as a device takes them by different kernels.
+TEST_P(AttendTest, LongHeadsOfEveryRowFormat) {
+  for (const DType dtype : {DType::kF16, DType::kBF16, DType::kInt8}) {
+    for (const std::size_t dim : {96, 128, 256}) {
+      expect_prefill({4, 4, dim, dtype}, 130, 130);
+      expect_prefill({4, 1, dim, dtype}, 70, 1);
+    }
+  }
+}
+
 // Heads of a few rows, of whole runs and of none, each with positions of its own.
 TEST_P(AttendTest, HeadsMayHoldDifferentNumbersOfRows) {
   const std::vector<std::size_t> rows{70, 0, 1100, 1};

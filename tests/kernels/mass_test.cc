@@ -180,6 +180,36 @@ TEST_P(MassTest, AMassOfEveryQueryHeadTakesThemApart) {
   }
 }
 
+// The largest of what each row alone gives, whatever the mass was before.
+TEST_P(MassTest, TheLargestWeightInsteadOfTheSum) {
+  for (const DType dtype : {DType::kF32, DType::kInt8}) {
+    const Shape shape{6, 2, 32, dtype};
+    const CachedRows cache = ragged_cache(*ops_, shape, {300, 70}, random_);
+    Rows q = Rows::random(20, 6 * 32, random_);
+    const auto positions = counting(560, 20);
+    const AttendItem item{0, 20, cache.view()};
+    Rows lse = lse_of(shape, q.view(), positions, {item});
+    for (const std::size_t rows : {std::size_t{2}, std::size_t{6}}) {
+      Rows largest(rows, 303, 2);
+      Rows expected(rows, 303);
+      for (std::size_t h = 0; h < rows; ++h) largest.row(h)[5] = expected.row(h)[5] = 0.25F;
+      AttendParams params = shape.params();
+      for (std::size_t t = 0; t < 20; ++t) {
+        Rows alone(6, 303);
+        ops_->add_mass(q.view(), positions, {t, 1, item.segment}, params, lse.view(), alone.view());
+        for (std::size_t h = 0; h < 6; ++h) {
+          float* to = expected.row(h * rows / 6);
+          for (std::size_t i = 0; i < 303; ++i) to[i] = std::max(to[i], alone.row(h)[i]);
+        }
+      }
+      params.mass = MassFold::kMax;
+      ops_->add_mass(q.view(), positions, item, params, lse.view(), largest.view());
+      EXPECT_TRUE(largest.gaps_intact());
+      EXPECT_TRUE(same_bits(largest.view(), expected.view())) << rows;
+    }
+  }
+}
+
 TEST_P(MassTest, SlidingWindowHidesOldKeys) {
   const Shape shape{4, 2, 32};
   for (const std::size_t window : {1, 2, 63, 64, 65, 100, 5000}) {

@@ -9,7 +9,10 @@
 
 namespace varve::test {
 
-/// Weights come from `prepare` and stay on the device, as does memory from `allocate`.
+/// VARVE_OPS_LOG names a file that gets a line for everything that a verb wrote, with a hash of its
+/// bits: so two ways to run the same kernels can be compared over all that tests do with them.
+/// Weights come from `prepare` and stay on the device, as does memory from `allocate`, which may be
+/// an operand, too.
 std::unique_ptr<Ops> make_mirrored_ops(std::unique_ptr<Ops> device);
 
 }  // namespace varve::test

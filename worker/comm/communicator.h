@@ -1,7 +1,6 @@
-// Messages between ranks. One interface, several transports (ranks as threads of one process, MPI,
-// later NCCL): the same tests run on all. Messages of one (source, tag) arrive in the order in
-// which they were sent. Every wait has a deadline; what it throws names self, peer, tag and how
-// long.
+// Messages between ranks. One interface, two transports (ranks as threads of one process, MPI): the
+// same tests run on both. Messages of one (source, tag) arrive in the order in which they were
+// sent. Every wait has a deadline; what it throws names self, peer, tag and how long.
 #pragma once
 
 #include <array>
@@ -9,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,7 +39,8 @@ struct PendingSend {
   std::uint64_t id = 0;
 };
 
-/// Used by one thread at a time, except `cancel`, which any thread may call at any time.
+/// Used by one thread at a time, except `cancel` and `cancelled`, which are any thread's at any
+/// time.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -68,6 +69,8 @@ class Communicator {
   /// Ends every wait and send of this rank, now and later, with a PeerError that carries the reason
   /// (the first one, if called again).
   virtual void cancel(const std::string& reason) = 0;
+  /// That reason, for who waits for a peer by other ways than this.
+  virtual std::optional<std::string> cancelled() const = 0;
 
   virtual Traffic traffic() const = 0;
 };

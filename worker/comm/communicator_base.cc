@@ -27,6 +27,14 @@ std::string waited_text(Clock::duration waited) {
   return seconds < 1.0 ? fmt::format("{:.0f} ms", seconds * 1e3) : fmt::format("{:.1f} s", seconds);
 }
 
+std::string wait_error(int rank, const Awaited& awaited, std::string_view what,
+                       Clock::time_point since, std::string_view reason) {
+  return fmt::format("rank {} waited {} for rank {}{}: {} ({}){}{}", rank,
+                     waited_text(Clock::now() - since), awaited.peer,
+                     awaited.sending ? " to take" : "", what, label(awaited),
+                     reason.empty() ? "" : ": ", reason);
+}
+
 void CommunicatorBase::broadcast(std::vector<std::byte>& bytes, int root, Tag tag,
                                  Waiting waiting) {
   check_address(root, tag);
@@ -74,10 +82,7 @@ void CommunicatorBase::count_sent(std::size_t bytes, Tag tag) {
 
 void CommunicatorBase::fail(const Awaited& awaited, std::string_view what, Clock::time_point since,
                             std::string_view reason) const {
-  throw PeerError(fmt::format("rank {} waited {} for rank {}{}: {} ({}){}{}", rank(),
-                              waited_text(Clock::now() - since), awaited.peer,
-                              awaited.sending ? " to take" : "", what, label(awaited),
-                              reason.empty() ? "" : ": ", reason));
+  throw PeerError(wait_error(rank(), awaited, what, since, reason));
 }
 
 void CommunicatorBase::fail_size(const Awaited& awaited, std::string_view what,

@@ -20,6 +20,11 @@ struct Awaited {
   bool sending;
 };
 
+/// "rank 1 waited 3.0 s for rank 0: activations of step 17 (kActivations, 1179648 bytes)", and the
+/// reason after it if there is one other than the deadline.
+std::string wait_error(int rank, const Awaited& awaited, std::string_view what,
+                       std::chrono::steady_clock::time_point since, std::string_view reason = {});
+
 /// Root talks to every rank in turn: with a few dozen ranks and a handful of collectives per run a
 /// tree would save nothing that shows.
 class CommunicatorBase : public Communicator {
@@ -34,8 +39,7 @@ class CommunicatorBase : public Communicator {
   void check_address(int peer, Tag tag) const;
   void count_sent(std::size_t bytes, Tag tag);
 
-  /// "rank 1 waited 3.0 s for rank 0: activations of step 17 (kActivations, 1179648 bytes)", and
-  /// the reason after it if there is one other than the deadline.
+  /// PeerError with wait_error's text.
   [[noreturn]] void fail(const Awaited& awaited, std::string_view what,
                          std::chrono::steady_clock::time_point since,
                          std::string_view reason = {}) const;

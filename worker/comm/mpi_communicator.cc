@@ -42,6 +42,7 @@ class MpiCommunicator final : public CommunicatorBase {
   std::vector<std::byte> recv_message(int peer, Tag tag, Waiting waiting) override;
   bool arrived(int peer, Tag tag) override;
   void cancel(const std::string& reason) override;
+  std::optional<std::string> cancelled() const override;
 
  private:
   struct Call {
@@ -120,6 +121,11 @@ void MpiCommunicator::cancel(const std::string& reason) {
   if (!cancelled_) cancelled_ = reason;
 }
 
+std::optional<std::string> MpiCommunicator::cancelled() const {
+  const std::lock_guard lock(cancel_mutex_);
+  return cancelled_;
+}
+
 std::optional<std::size_t> MpiCommunicator::probe(int peer, Tag tag) {
   return runtime_->locked([&]() -> std::optional<std::size_t> {
     int here = 0;
@@ -188,8 +194,9 @@ void MpiCommunicator::poll(const Call& call, Ready ready, Backoff backoff) {
 }
 
 void MpiCommunicator::throw_if_cancelled(const Call& call) const {
-  const std::lock_guard lock(cancel_mutex_);
-  if (cancelled_) fail(call.awaited, call.waiting.what, call.since, *cancelled_);
+  if (const auto reason = cancelled()) {
+    fail(call.awaited, call.waiting.what, call.since, *reason);
+  }
 }
 
 /// Polls a collective that every rank must enter.
@@ -324,6 +331,15 @@ void MpiSession::hard_abort(ExitCode code) {
   const Watchdog watchdog(kAbortLimit, code);
   if (mpi_is_up()) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
   std::_Exit(static_cast<int>(code));
+}
+
+std::string mpi_version() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  if (MPI_Get_library_version(text.data(), &length) != MPI_SUCCESS) return "unknown";
+  // Open MPI goes on with who built it and when.
+  const std::string_view all(text.data(), static_cast<std::size_t>(length));
+  return std::string(all.substr(0, all.find_first_of(",\n")));
 }
 
 std::optional<Launch> detect_launch(const std::function<const char*(const char*)>& lookup) {

@@ -58,6 +58,9 @@ class MpiSession {
   std::shared_ptr<MpiRuntime> runtime_;
 };
 
+/// "Open MPI v4.1.4", as the library at hand says.
+std::string mpi_version();
+
 /// What the environment says about the launcher that started this process.
 struct Launch {
   std::string_view variable;  // that told

@@ -13,8 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kSpin = 20us;
-constexpr auto kShortestPause = 20us;
 constexpr auto kProgressInterval = 100us;
 
 }  // namespace
@@ -26,16 +24,6 @@ void check_mpi(int code, const char* call) {
   MPI_Error_string(code, text.data(), &length);
   throw PeerError(
       fmt::format("{}: {}", call, std::string_view(text.data(), static_cast<std::size_t>(length))));
-}
-
-void Backoff::pause() {
-  const auto waited = std::chrono::steady_clock::now() - since_;
-  if (waited < kSpin) {
-    std::this_thread::yield();
-  } else {
-    using Duration = std::chrono::steady_clock::duration;
-    std::this_thread::sleep_for(std::clamp<Duration>(waited / 16, kShortestPause, longest_));
-  }
 }
 
 MessageType::MessageType(std::size_t bytes, std::size_t block_bytes)

@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "worker/comm/backoff.h"
 #include "worker/comm/mpi_communicator.h"
 
 namespace varve {
@@ -26,22 +27,6 @@ struct MpiFailure : PeerError {
 
 /// MpiFailure unless the code is MPI_SUCCESS.
 void check_mpi(int code, const char* call);
-
-/// Spins for 20 us, which covers a neighbour on another core; then sleeps for a sixteenth of the
-/// time waited so far, 20 to 300 us. So it adds little to a short wait, and a rank that waits for
-/// long leaves its core to one that computes (ranks share few cores).
-class Backoff {
- public:
-  static constexpr std::chrono::microseconds kLongest{300};
-
-  /// `longest`: shorter where each poll moves data.
-  explicit Backoff(std::chrono::microseconds longest = kLongest) : longest_(longest) {}
-  void pause();
-
- private:
-  std::chrono::microseconds longest_;
-  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
-};
 
 /// Bytes of a message as MPI wants them: a count of a datatype.
 class MessageType {

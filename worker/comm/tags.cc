@@ -6,10 +6,14 @@ std::string_view tag_name(Tag tag) {
   switch (tag) {
     case Tag::kBootstrap:
       return "kBootstrap";
+    case Tag::kMachines:
+      return "kMachines";
     case Tag::kOrders:
       return "kOrders";
     case Tag::kPlan:
       return "kPlan";
+    case Tag::kLink:
+      return "kLink";
     case Tag::kStepHeader:
       return "kStepHeader";
     case Tag::kActivations:
@@ -26,6 +30,8 @@ std::string_view tag_name(Tag tag) {
       return "kSaved";
     case Tag::kReport:
       return "kReport";
+    case Tag::kTrial:
+      return "kTrial";
     case Tag::kTest:
       return "kTest";
     case Tag::kCount:

@@ -9,8 +9,10 @@ namespace varve {
 enum class Tag : std::uint8_t {
   // Start-up, rank 0 -> all and back.
   kBootstrap,  // where the control server is; later, who is on which host
+  kMachines,   // what each rank's machine has
   kOrders,     // what each rank is to run
   kPlan,       // this rank holds what the plan gave it
+  kLink,       // between two ranks: how to connect their devices
 
   // The activation channel, stage s -> s + 1; credits come back.
   kStepHeader,
@@ -31,6 +33,8 @@ enum class Tag : std::uint8_t {
 
   // End of the run, all -> rank 0.
   kReport,
+
+  kTrial,  // of varve doctor: bytes of no meaning
 
   kTest,  // for the tests of the transports alone
   kCount,

@@ -84,6 +84,7 @@ class ThreadCommunicator final : public CommunicatorBase {
   std::vector<std::byte> recv_message(int peer, Tag tag, Waiting waiting) override;
   bool arrived(int peer, Tag tag) override;
   void cancel(const std::string& reason) override;
+  std::optional<std::string> cancelled() const override;
 
  private:
   void throw_if_cancelled(const Awaited& awaited, std::string_view what,
@@ -218,6 +219,11 @@ void ThreadCommunicator::cancel(const std::string& reason) {
   const std::lock_guard lock(own_.mutex);
   if (!own_.cancelled) own_.cancelled = reason;
   own_.changed.notify_all();
+}
+
+std::optional<std::string> ThreadCommunicator::cancelled() const {
+  const std::lock_guard lock(own_.mutex);
+  return own_.cancelled;
 }
 
 void ThreadCommunicator::throw_if_cancelled(const Awaited& awaited, std::string_view what,

@@ -91,7 +91,7 @@ const TensorEntry& LayerTensors::find(std::string_view role, std::span<const std
                               fmt::join(shape, ", ")));
   }
   files_.tensors->check_unchanged(*entry);
-  if (used_.insert(name).second) bytes_ += entry->bytes;
+  if (used_.insert(name).second) bytes_ += bytes_in(ops_.weight_form(), *entry);
   return *entry;
 }
 

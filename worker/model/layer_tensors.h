@@ -26,7 +26,7 @@ class LayerTensors {
   /// A vector [size] as float32: norms and biases.
   Weight vector(std::string_view role, std::size_t size);
   void expect_all_used(std::string_view family) const;
-  /// Stored bytes of what was read so far.
+  /// Of what was read so far, as the backend holds it.
   std::size_t bytes() const { return bytes_; }
 
  private:

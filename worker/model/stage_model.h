@@ -22,7 +22,7 @@ class StageModel {
   bool is_last() const { return layers_.end == model_.config().layers; }
   LayerRange layers() const { return layers_; }
   const ModelConfig& config() const { return model_.config(); }
-  /// Stored bytes of the tensors that this stage reads; those of the embedding once, even if tied.
+  /// Of the tensors that this stage reads; those of the embedding once, even if tied.
   std::size_t weight_bytes() const { return weight_bytes_; }
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 

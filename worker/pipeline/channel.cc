@@ -1,7 +1,5 @@
 #include "worker/pipeline/channel.h"
 
-#include <cstring>
-
 #include "common/error.h"
 #include "worker/pipeline/clock.h"
 
@@ -15,24 +13,19 @@ std::span<const std::byte> bytes_of(const T& value) {
 
 }  // namespace
 
-Outlet::Outlet(Communicator& comm, int peer, std::size_t width, std::size_t rows,
-               std::size_t in_flight, std::chrono::milliseconds deadline)
-    : comm_(comm), peer_(peer), width_(width), deadline_(deadline), slots_(in_flight) {
-  for (Slot& slot : slots_) slot.activations.resize(rows * width);
-}
-
-std::size_t Outlet::buffer_bytes() const {
-  return slots_.size() * slots_.front().activations.size() * sizeof(float);
-}
+Outlet::Outlet(Communicator& comm, int peer, std::unique_ptr<RowSender> rows, std::size_t in_flight,
+               std::chrono::milliseconds deadline)
+    : comm_(comm), peer_(peer), rows_(std::move(rows)), deadline_(deadline), slots_(in_flight) {}
 
 void Outlet::reclaim_oldest() {
-  Slot& slot = slots_[(next_ + slots_.size() - under_way_) % slots_.size()];
+  const std::size_t oldest = (next_ + slots_.size() - under_way_) % slots_.size();
+  const Slot& slot = slots_[oldest];
   const std::string what =
       fmt::format("room for a step on the channel (step {} is not taken)", slot.step);
   const Waiting waiting{deadline_, what};
   const ScopedTimer timer(wait_ns_);
   comm_.wait(slot.header_send, waiting);
-  if (slot.has_activations) comm_.wait(slot.activations_send, waiting);
+  if (slot.has_activations) rows_->wait(oldest, waiting);
   std::uint64_t credit = 0;
   comm_.recv(std::as_writable_bytes(std::span(&credit, 1)), peer_, Tag::kCredit, waiting);
   VARVE_CHECK(credit == slot.step, "credit for step {}, expected {}", credit, slot.step);
@@ -41,7 +34,8 @@ void Outlet::reclaim_oldest() {
 
 void Outlet::pass(const Step& step, ConstMatrix activations) {
   if (under_way_ == slots_.size()) reclaim_oldest();
-  Slot& slot = slots_[next_];
+  const std::size_t index = next_;
+  Slot& slot = slots_[index];
   next_ = (next_ + 1) % slots_.size();
   ++under_way_;
   slot.step = step.id;
@@ -49,23 +43,18 @@ void Outlet::pass(const Step& step, ConstMatrix activations) {
   slot.header_send = comm_.send(slot.header, peer_, Tag::kStepHeader);
   slot.has_activations = step.kind == StepKind::kRows;
   if (!slot.has_activations) return;
-  const std::size_t floats = activations.rows * width_;
-  VARVE_CHECK(activations.cols == width_ && activations.stride == width_ &&
-                  floats <= slot.activations.size(),
-              "activations [{}, {}] for a slot of {} floats", activations.rows, activations.cols,
-              slot.activations.size());
-  std::memcpy(slot.activations.data(), activations.data, floats * sizeof(float));
-  slot.activations_send = comm_.send(std::as_bytes(std::span(slot.activations).first(floats)),
-                                     peer_, Tag::kActivations);
+  VARVE_CHECK(activations.stride == activations.cols, "activations [{}, {}] of stride {}",
+              activations.rows, activations.cols, activations.stride);
+  rows_->send(index, {activations.data, activations.rows * activations.cols});
 }
 
 void Outlet::flush() {
   while (under_way_ > 0) reclaim_oldest();
 }
 
-Inlet::Inlet(Communicator& comm, int peer, std::size_t in_flight,
+Inlet::Inlet(Communicator& comm, int peer, std::unique_ptr<RowReceiver> rows, std::size_t in_flight,
              std::chrono::milliseconds deadline)
-    : comm_(comm), peer_(peer), deadline_(deadline), credits_(in_flight) {}
+    : comm_(comm), peer_(peer), rows_(std::move(rows)), deadline_(deadline), credits_(in_flight) {}
 
 Step Inlet::take_header() {
   const ScopedTimer timer(wait_ns_);
@@ -79,8 +68,7 @@ Step Inlet::take_header() {
 void Inlet::take_activations(const Step& step, Matrix into) {
   const std::string what = fmt::format("activations of step {}", step.id);
   const ScopedTimer timer(wait_ns_);
-  comm_.recv(std::as_writable_bytes(std::span(into.data, into.rows * into.cols)), peer_,
-             Tag::kActivations, {deadline_, what});
+  rows_->receive({into.data, into.rows * into.cols}, {deadline_, what});
   give_credit(step.id);
 }
 

@@ -4,42 +4,35 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
+#include <memory>
 #include <vector>
 
+#include "common/tensor.h"
 #include "common/wire/step.h"
-#include "kernels/ops.h"
 #include "worker/comm/communicator.h"
+#include "worker/comm/row_transport.h"
 
 namespace varve {
 
-/// Times spent waiting for a neighbour, in nanoseconds.
-struct ChannelWaits {
-  std::uint64_t receive_ns = 0;
-  std::uint64_t send_ns = 0;
-};
-
 class Outlet {
  public:
-  /// To rank `peer`, activations of `width` floats a row, steps of up to `rows` rows.
-  Outlet(Communicator& comm, int peer, std::size_t width, std::size_t rows, std::size_t in_flight,
+  /// To rank `peer`, activations by way of `rows`, which has `in_flight` slots.
+  Outlet(Communicator& comm, int peer, std::unique_ptr<RowSender> rows, std::size_t in_flight,
          std::chrono::milliseconds deadline);
 
-  /// Copies the step and its activations [T, width] (none unless kRows) and starts to send them.
+  /// Copies the step and its activations [T, hidden] (none unless kRows) and starts to send them.
   /// Waits for a credit if in_flight steps are under way.
   void pass(const Step& step, ConstMatrix activations);
   /// Waits until everything passed has been taken.
   void flush();
 
-  std::size_t buffer_bytes() const;
+  std::size_t buffer_bytes() const { return rows_->buffer_bytes(); }
   std::uint64_t wait_ns() const { return wait_ns_; }
 
  private:
   struct Slot {
     std::vector<std::byte> header;
-    std::vector<float> activations;  // [rows, width], allocated once
     PendingSend header_send;
-    PendingSend activations_send;
     bool has_activations = false;
     std::uint64_t step = 0;
   };
@@ -47,9 +40,9 @@ class Outlet {
 
   Communicator& comm_;
   int peer_;
-  std::size_t width_;
+  std::unique_ptr<RowSender> rows_;
   std::chrono::milliseconds deadline_;
-  std::vector<Slot> slots_;  // [in_flight]
+  std::vector<Slot> slots_;  // [in_flight], and so has rows_
   std::size_t next_ = 0;
   std::size_t under_way_ = 0;
   std::uint64_t wait_ns_ = 0;
@@ -58,7 +51,8 @@ class Outlet {
 class Inlet {
  public:
   /// From rank `peer`, whose outlet has the same `in_flight`.
-  Inlet(Communicator& comm, int peer, std::size_t in_flight, std::chrono::milliseconds deadline);
+  Inlet(Communicator& comm, int peer, std::unique_ptr<RowReceiver> rows, std::size_t in_flight,
+        std::chrono::milliseconds deadline);
 
   /// Waits for the next step's header. Its activations must be taken next, if it has any.
   Step take_header();
@@ -67,6 +61,7 @@ class Inlet {
   /// Waits until the peer has all its credits back, which its own flush collects.
   void flush();
 
+  std::size_t buffer_bytes() const { return rows_->buffer_bytes(); }
   std::uint64_t wait_ns() const { return wait_ns_; }
 
  private:
@@ -79,6 +74,7 @@ class Inlet {
 
   Communicator& comm_;
   int peer_;
+  std::unique_ptr<RowReceiver> rows_;
   std::chrono::milliseconds deadline_;
   // [in_flight]. The peer collects a credit no sooner than it needs one, but has collected that of
   // step s - in_flight when it sends step s: so waiting for a slot of this ring never waits for the

@@ -25,15 +25,15 @@ void check_finite(const RowSummary& logits, std::uint32_t sequence, std::uint32_
 
 }  // namespace
 
-Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& options,
+Stage::Stage(StageModel& model, const Links& links, Ops& ops, const Options& options,
              StepSource* source, StageHooks hooks)
     : model_(model),
-      comm_(comm),
+      comm_(links.comm),
       ops_(ops),
       options_(options),
       source_(source),
       hooks_(std::move(hooks)),
-      scores_(comm, options.deadline,
+      scores_(links.comm, options.deadline,
               [this](int peer) { note(ActivityKind::kReceiving, step_, peer); }),
       cache_(model.config(), model.layers(),
              {.dtype = options.kv_dtype,
@@ -42,19 +42,28 @@ Stage::Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& opt
               .rows = options.rows,
               .plain_slots = options.plain_slots,
               .probe_rows = options.probe_rows,
-              .exchange = comm.size() > 1 ? &scores_ : nullptr,
+              .exchange = links.comm.size() > 1 ? &scores_ : nullptr,
               .audit = options.audit},
              ops) {
   VARVE_CHECK(model.is_first() == (source != nullptr), "layers from {}, source {}",
               model.layers().begin, source != nullptr);
-  if (!model.is_first()) inlet_.emplace(comm, comm.rank() - 1, options.in_flight, options.deadline);
-  if (!model.is_last()) {
-    outlet_.emplace(comm, comm.rank() + 1, model.config().hidden, options.rows, options.in_flight,
-                    options.deadline);
-  }
-  if (model.is_last() && !model.is_first()) results_.emplace(comm, options.deadline);
+  open_links(links.rows);
   positions_.reserve(options.rows);
   if (model.is_last()) logits_.resize(model.config().vocab);
+}
+
+void Stage::open_links(RowTransport& rows) {
+  const std::size_t floats = options_.rows * model_.config().hidden;
+  const int rank = comm_.rank();
+  if (!model_.is_first()) {
+    inlet_.emplace(comm_, rank - 1, rows.receiver(rank - 1, floats), options_.in_flight,
+                   options_.deadline);
+  }
+  if (!model_.is_last()) {
+    outlet_.emplace(comm_, rank + 1, rows.sender(rank + 1, floats, options_.in_flight),
+                    options_.in_flight, options_.deadline);
+  }
+  if (model_.is_last() && !model_.is_first()) results_.emplace(comm_, options_.deadline);
 }
 
 void Stage::note(ActivityKind kind, std::uint64_t step, int peer) const {
@@ -178,6 +187,8 @@ void Stage::run_rows(const Step& step) {
   note(ActivityKind::kComputing, step.id, comm_.rank());
   {
     const ScopedTimer timer(busy_ns_);
+    const bool decode = is_decode(step);
+    if (decode) ops_.begin_step();
     if (model_.is_first()) model_.embed(step.tokens);
     const ModelConfig& config = model_.config();
     const auto attend = [&](std::size_t layer, ConstMatrix q, Matrix k, ConstMatrix v,
@@ -190,6 +201,7 @@ void Stage::run_rows(const Step& step) {
     rotations_.resize(positions_.size());
     cache_.begin(step.rows, rotations_);
     model_.run(rotations_, runs_, attend);
+    if (decode) ops_.end_step();
   }
   if (outlet_) {
     note(ActivityKind::kSending, step.id, comm_.rank() + 1);
@@ -297,11 +309,17 @@ void Stage::sample_rows(const Step& step) {
   deliver(result);
 }
 
+void Stage::show_logits(const Step& step, ConstMatrix logits) {
+  std::vector<float> host(logits.rows * logits.cols);
+  ops_.download(host.data(), logits.data, host.size() * sizeof(float));
+  hooks_.on_logits(step, {host.data(), logits.rows, logits.cols, logits.cols});
+}
+
 void Stage::sample_piece(const Step& step, std::span<const Wanted> wanted, StepResult& result) {
   logit_rows_.clear();
   for (const Wanted& w : wanted) logit_rows_.push_back(w.row);
   const Matrix logits = model_.logits(logit_rows_);
-  if (hooks_.on_logits) hooks_.on_logits(step, logits);
+  if (hooks_.on_logits) show_logits(step, logits);
   summaries_.resize(logits.rows);
   ops_.summarize(logits, summaries_);
   for (std::size_t i = 0; i < wanted.size(); ++i) {

@@ -31,7 +31,8 @@ struct StageTimes {
 /// What others want to know of a running stage. Called from the stage's thread; must not block.
 struct StageHooks {
   std::function<void(ActivityKind kind, std::uint64_t step, int peer)> on_activity;
-  /// Last stage: logits [n, vocab] of a step's sampled rows, before they become tokens.
+  /// Last stage: logits [n, vocab] of a step's sampled rows, before they become tokens; on the
+  /// host.
   std::function<void(const Step& step, ConstMatrix logits)> on_logits;
   /// After each step.
   std::function<void(const StageTimes& times, std::size_t kv_bytes)> on_step_done;
@@ -50,8 +51,14 @@ class Stage {
     std::chrono::milliseconds deadline{};                   // of every wait for another rank
   };
 
+  /// How a stage reaches the others. Must outlive it.
+  struct Links {
+    Communicator& comm;
+    RowTransport& rows;
+  };
+
   /// `source` is given on stage 0 alone. All references must outlive this.
-  Stage(StageModel& model, Communicator& comm, Ops& ops, const Options& options, StepSource* source,
+  Stage(StageModel& model, const Links& links, Ops& ops, const Options& options, StepSource* source,
         StageHooks hooks);
 
   /// Runs until a kStop step has passed through.
@@ -61,9 +68,12 @@ class Stage {
   const Ledger& ledger() const { return cache_.ledger(); }
   std::vector<LayerReceipt> receipts() const { return cache_.receipts(); }
   AuditReport audit() const { return cache_.audit(); }
-  std::size_t channel_bytes() const { return outlet_ ? outlet_->buffer_bytes() : 0; }
+  std::size_t channel_bytes() const {
+    return (outlet_ ? outlet_->buffer_bytes() : 0) + (inlet_ ? inlet_->buffer_bytes() : 0);
+  }
 
  private:
+  void open_links(RowTransport& rows);
   Step take();
   Step take_from_source();
   void receive_result();
@@ -84,6 +94,7 @@ class Stage {
   };
   void list_wanted(const Step& step);
   void sample_rows(const Step& step);
+  void show_logits(const Step& step, ConstMatrix logits);
   void sample_piece(const Step& step, std::span<const Wanted> wanted, StepResult& result);
   Sampled choose(const Wanted& wanted, const RowSummary& summary, const float* logits);
   void deliver(const StepResult& result);

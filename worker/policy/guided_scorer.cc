@@ -41,20 +41,13 @@ void add_probe(Ops& ops, const AttendParams& params, const ObservedRows& probe,
   const std::size_t n = segment.most_rows();
   const std::size_t bytes = heads * n * sizeof(float);
   const Buffer work = ops.allocate(bytes);
-  const Matrix mass{work.as<float>(), heads, n, n};
-  const std::vector<float> zeros(heads * n);
-  std::vector<float> token(heads * n);
   std::vector<float> best(heads * n);
-  for (std::size_t t = 0; t < probe.q.rows; ++t) {
-    ops.upload(work.data(), zeros.data(), bytes);
-    // One token at a time, as mass only adds up.
-    ops.add_mass({probe.q.row(t), 1, probe.q.cols, probe.q.stride}, probe.positions.subspan(t, 1),
-                 {0, 1, segment}, params, {probe.lse.row(t), 1, heads, probe.lse.stride}, mass);
-    ops.download(token.data(), work.data(), bytes);
-    for (std::size_t i = 0; i < token.size(); ++i) {
-      best[i] = sum_over_tokens ? best[i] + token[i] : std::max(best[i], token[i]);
-    }
-  }
+  ops.upload(work.data(), best.data(), bytes);
+  AttendParams fold = params;
+  fold.mass = sum_over_tokens ? MassFold::kSum : MassFold::kMax;
+  ops.add_mass(probe.q, probe.positions, {0, probe.q.rows, segment}, fold, probe.lse,
+               {work.as<float>(), heads, n, n});
+  ops.download(best.data(), work.data(), bytes);
   const std::size_t group = heads / scores.rows;
   for (std::size_t head = 0; head < scores.rows; ++head) {
     for (std::size_t i = 0; i < n; ++i) {

@@ -6,6 +6,8 @@
 #include "common/cores.h"
 #include "common/error.h"
 #include "kernels/backend.h"
+#include "worker/comm/nccl/nccl_rows.h"
+#include "worker/pipeline/host_rows.h"
 
 namespace varve {
 namespace {
@@ -16,12 +18,36 @@ std::vector<std::uint32_t> cores_held(const std::vector<std::uint32_t>& asked) {
   return pinned ? asked : std::vector<std::uint32_t>{};
 }
 
+int device_of(const Orders& orders, int rank) {
+  if (orders.devices.empty()) return 0;
+  return static_cast<int>(orders.devices.at(static_cast<std::size_t>(rank)));
+}
+
+// Every second link of the pipeline is made first, so that none waits for more than one other.
+std::vector<int> neighbours(int rank, int size) {
+  std::vector<int> peers;
+  const bool even = rank % 2 == 0;
+  for (const int peer : {rank + (even ? 1 : -1), rank + (even ? -1 : 1)}) {
+    if (peer >= 0 && peer < size) peers.push_back(peer);
+  }
+  return peers;
+}
+
+std::unique_ptr<RowTransport> make_rows(const Orders& orders, Communicator& comm, Ops& ops) {
+  if (orders.row_path != RowPath::kNccl) return make_host_rows(comm, ops);
+  return make_nccl_rows(comm, neighbours(comm.rank(), comm.size()), ops.queue(),
+                        {std::chrono::milliseconds(orders.step_deadline_ms), "its GPU to connect"});
+}
+
 }  // namespace
 
 Worker::Worker(const Orders& orders, Communicator& comm, const RankThreads& threads)
     : orders_(orders),
       comm_(comm),
-      ops_(make_ops(orders.backend, {.threads = threads.count, .cores = threads.cores})),
+      ops_(make_ops(orders.backend, {.threads = threads.count,
+                                     .cores = threads.cores,
+                                     .device = device_of(orders, comm.rank()),
+                                     .graphs = orders.device_graphs})),
       pinned_cores_(cores_held(threads.cores)),
       model_(load_model_header(orders.model)) {
   VARVE_CHECK(orders.stages.size() == static_cast<std::size_t>(comm.size()),
@@ -42,8 +68,21 @@ void Worker::run(StepSource* source, StageHooks hooks) {
                                .probe_rows = orders_.probe_rows,
                                .audit = orders_.audit,
                                .deadline = std::chrono::milliseconds(orders_.step_deadline_ms)};
-  stage_.emplace(*stage_model_, comm_, *ops_, options, source, std::move(hooks));
+  rows_ = make_rows(orders_, comm_, *ops_);
+  stage_.emplace(*stage_model_, Stage::Links{comm_, *rows_}, *ops_, options, source,
+                 std::move(hooks));
   stage_->run();
+}
+
+Traffic Worker::traffic() const {
+  Traffic traffic = comm_.traffic();
+  if (rows_ != nullptr) {
+    const Traffic::Count sent = rows_->sent();
+    Traffic::Count& count = traffic.by_tag[static_cast<std::size_t>(Tag::kActivations)];
+    count.bytes += sent.bytes;
+    count.messages += sent.messages;
+  }
+  return traffic;
 }
 
 Footprint Worker::bytes() const {

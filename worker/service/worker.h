@@ -9,6 +9,7 @@
 
 #include "common/wire/orders.h"
 #include "worker/comm/communicator.h"
+#include "worker/comm/row_transport.h"
 #include "worker/pipeline/stage.h"
 #include "worker/service/rank_threads.h"
 
@@ -25,6 +26,9 @@ class Worker {
   void run(StepSource* source, StageHooks hooks);
 
   std::string backend() const { return ops_->describe(); }
+  /// By which way activations come and go; empty before `run`.
+  std::string row_transport() const { return rows_ ? rows_->describe() : ""; }
+  Traffic traffic() const;
   /// Of the threads that compute, in their order; empty: they are not pinned.
   const std::vector<std::uint32_t>& pinned_cores() const { return pinned_cores_; }
   StageTimes times() const { return stage_ ? stage_->times() : StageTimes{}; }
@@ -44,6 +48,7 @@ class Worker {
   std::vector<std::uint32_t> pinned_cores_;
   Model model_;
   std::unique_ptr<StageModel> stage_model_;
+  std::unique_ptr<RowTransport> rows_;  // from `run` on
   std::optional<Stage> stage_;
 };
 

@@ -97,10 +97,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refusal{"backend: gpu",
                 "1: backend: unknown value 'gpu'; did you mean 'cpu'?; known: auto, cpu, "
-                "reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
+                "reference, cuda, cuda:f32, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, "
+                "cpu:scalar"},
         Refusal{"backend: cpu:avx3",
                 "1: backend: unknown value 'cpu:avx3'; did you mean 'cpu:avx2'?; known: auto, cpu, "
-                "reference, cuda, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, cpu:scalar"},
+                "reference, cuda, cuda:f32, cpu:amx, cpu:avx512, cpu:avx2, cpu:sse4, cpu:neon, "
+                "cpu:scalar"},
         Refusal{"transport: nccl", "1: transport: unknown value 'nccl'; known: auto, mpi, threads"},
         Refusal{"ranks: 0", "1: ranks: must be between 1 and 1024, is 0"},
         Refusal{"ranks: auto",
@@ -147,8 +149,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "1: layers: must be auto or ranges of layers such as 0:15, is ''"},
         Refusal{"{ranks: 3, layers: '0:15,15:30'}",
                 "12: layers: names 2 ranges for 3 ranks; every rank needs one"},
-        Refusal{"device: 0",
-                "1: unknown key 'device'; known: backend, transport, ranks, threads, pin_threads, "
+        Refusal{"gadget: 0",
+                "1: unknown key 'gadget'; known: backend, transport, activations, share_devices, "
+                "device_graphs, ranks, threads, pin_threads, "
                 "layers, memory, in_flight, control, deadlines"}));
 
 TEST(Cluster, LayersAreCheckedAgainstTheModel) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "tests/cuda_on_cpu/emulator/async_copy.h"
 #include "tests/cuda_on_cpu/emulator/builtins.h"
@@ -14,8 +15,10 @@
 
 namespace varve::gpu {
 
+// Like ex2.approx.ftz: no result below the normal numbers.
 inline float exp2_fast(float x) {
-  return std::exp2(x);
+  const float y = std::exp2(x);
+  return y < std::numeric_limits<float>::min() ? 0.0F : y;
 }
 
 inline std::uint32_t pack_bf16(float lo, float hi) {

@@ -59,6 +59,7 @@ ncclResult_t Communicator::poll(Call& call) {
   if (mesh != nullptr) {
     const ncclResult_t result = connect();
     if (result == ncclInProgress) return result;
+    if (result != ncclSuccess) call.explain(mesh->why());
     error = result;
   }
   for (const auto& go_on : std::exchange(deferred, {})) go_on(call);

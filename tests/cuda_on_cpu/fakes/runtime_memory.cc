@@ -160,6 +160,26 @@ cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t stream) {
   return varve::fakes::allocate_in_order(call, p, bytes, stream);
 }
 
+// There is one pool, and what is kept of freed memory shows in nothing but time.
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+  Call call("cudaDeviceGetDefaultMemPool");
+  if (pool == nullptr) return call.refuse(cudaErrorInvalidValue, "no place for the pool");
+  static char the_pool;
+  *pool = reinterpret_cast<cudaMemPool_t>(&the_pool);
+  return call.check_device(device);
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
+  Call call("cudaMemPoolSetAttribute");
+  if (pool == nullptr || value == nullptr) {
+    return call.refuse(cudaErrorInvalidValue, "no pool or no value");
+  }
+  if (attribute != cudaMemPoolAttrReleaseThreshold) {
+    return call.refuse(cudaErrorNotSupported, "this attribute is not faked");
+  }
+  return cudaSuccess;
+}
+
 cudaError_t cudaFree(void* p) {
   Call call("cudaFree");
   return varve::fakes::free_now(call, p);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <random>
@@ -82,6 +83,11 @@ std::vector<std::size_t> probe_lengths(const PipelineCase& c) {
 }
 
 }  // namespace
+
+std::string tested_backend() {
+  const char* named = std::getenv("VARVE_TEST_BACKEND");
+  return named == nullptr ? "cpu" : named;
+}
 
 std::vector<std::int32_t> prefix_of(const PipelineCase& c) {
   return c.prefix.empty() ? random_tokens(c.prefix_rows, 1, c.vocab) : c.prefix;

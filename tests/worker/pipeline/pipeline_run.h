@@ -16,9 +16,12 @@
 
 namespace varve {
 
+/// VARVE_TEST_BACKEND, or cpu.
+std::string tested_backend();
+
 struct PipelineCase {
   std::string model;
-  std::string backend = "cpu";
+  std::string backend = tested_backend();
   std::size_t layers = 5;
   std::uint32_t chunk = 64;
   std::uint64_t in_flight = 2;

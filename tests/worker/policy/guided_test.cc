@@ -47,7 +47,7 @@ class GuidedTest : public testing::TestWithParam<std::string> {
     return all;
   }
 
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test::test_ops(GetParam(), 2);
 };
 
 TEST_P(GuidedTest, AProbePaysItsMaximumOrItsSumOverTokens) {
@@ -115,8 +115,8 @@ TEST_P(GuidedTest, TheScorerPoolsOverNeighbours) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, GuidedTest, testing::Values("reference", "cpu"),
-                         [](const auto& tested) { return tested.param; });
+INSTANTIATE_TEST_SUITE_P(Backends, GuidedTest, testing::ValuesIn(test::all_backends()),
+                         [](const auto& tested) { return test::test_name(tested.param); });
 
 TEST(FixedPoint, SumsAreExactInAnyOrder) {
   test::Random random(3);

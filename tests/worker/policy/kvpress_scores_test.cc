@@ -87,7 +87,7 @@ class Layer {
       : golden(Golden::load(golden_folder() / "kvpress_scores.safetensors")),
         model(tiny_llama()),
         inv_freq_(frequencies(model)),
-        ops_(make_ops(backend, 2)),
+        ops_(test::test_ops(backend, 2)),
         cached_(DType::kF32, model.kv_heads, model.head_dim, kTokens),
         q_(kTokens, model.q_width()),
         back_(kTokens, model.rope_dims),

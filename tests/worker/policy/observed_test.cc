@@ -56,7 +56,7 @@ void expect_same(const Observed& a, const Observed& b) {
 
 class ObservedTest : public testing::TestWithParam<std::string> {
  protected:
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test::test_ops(GetParam(), 2);
 };
 
 TEST_P(ObservedTest, DoesNotDependOnSteps) {

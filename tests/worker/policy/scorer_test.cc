@@ -83,7 +83,7 @@ class ScorerTest : public testing::TestWithParam<std::string> {
     }
   }
 
-  std::unique_ptr<Ops> ops_ = make_ops(GetParam(), 2);
+  std::unique_ptr<Ops> ops_ = test::test_ops(GetParam(), 2);
 };
 
 // SnapKV: mean over the window and the group, then over neighbours, as probabilities of the whole
