@@ -13,6 +13,7 @@
 #include "coordinator/cli/start_limit.h"
 #include "coordinator/doctor/findings.h"
 #include "kernels/backend.h"
+#include "worker/comm/gather_values.h"
 #include "worker/comm/thread_communicator.h"
 
 namespace varve {
@@ -22,14 +23,6 @@ constexpr auto kLimit = std::chrono::seconds(60);
 constexpr Waiting kRound{kLimit, "a round of exchanges"};
 constexpr Waiting kFacts{kLimit, "what every rank's machine has"};
 constexpr Waiting kTrial{std::chrono::seconds(30), "an exchange"};
-
-std::vector<MachineFacts> gather_facts(Communicator& comm, bool mpi) {
-  std::vector<MachineFacts> all;
-  for (const auto& bytes : comm.gather(to_bytes(facts_here(mpi)), 0, Tag::kMachines, kFacts)) {
-    all.push_back(from_bytes<MachineFacts>(bytes, "facts"));
-  }
-  return all;
-}
 
 std::vector<RankMachine> machines_of(std::span<const MachineFacts> ranks) {
   std::vector<RankMachine> machines;
@@ -92,7 +85,8 @@ struct Examination {
 
 Examination examine(Communicator& comm, bool mpi, const ClusterConfig& cluster,
                     std::span<std::byte> memory) {
-  const std::vector<MachineFacts> ranks = gather_facts(comm, mpi);
+  const std::vector<MachineFacts> ranks =
+      gather_values(comm, facts_here(mpi), 0, Tag::kMachines, kFacts, "facts");
   const std::vector<PairTrial> messages = try_pairs(
       comm, [&](int peer) { return exchange_messages(comm, memory, peer, kTrial); }, kRound);
   const std::vector<PairTrial> devices = try_devices(comm, ranks, cluster);

@@ -1,13 +1,13 @@
 #include "coordinator/cli/prepared_job.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/config/eval_config.h"
 #include "common/config/validate.h"
 #include "common/error.h"
+#include "common/machine_memory.h"
 #include "common/text/chat_template.h"
 #include "common/text/end_sentence.h"
 #include "common/text/load_tokenizer.h"
@@ -15,13 +15,6 @@
 
 namespace varve {
 namespace {
-
-std::size_t machine_memory() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page = sysconf(_SC_PAGESIZE);
-  return pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page)
-                               : 0;
-}
 
 // Of a GPU's memory: the rest is the driver's, the libraries' and what kernels work in.
 constexpr double kDeviceShare = 0.9;

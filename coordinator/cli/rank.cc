@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/host_name.h"
+#include "worker/comm/gather_values.h"
 #include "worker/service/machine.h"
 #include "worker/service/rank_threads.h"
 #include "worker/service/worker.h"
@@ -92,12 +93,10 @@ void live(const Orders& orders, milliseconds start_deadline, Communicator& comm,
   comm.gather({}, 0, Tag::kPlan, {step_deadline, "every rank to load its layers"});
   worker.run(task != nullptr ? &task->begin() : nullptr, hooks_for(client));
   client.announce(ActivityKind::kReporting);
-  const auto reports = comm.gather(to_bytes(rank_report(worker, comm, orders, host)), 0,
-                                   Tag::kReport, {step_deadline, "every rank's report"});
-  if (task == nullptr) return;
-  std::vector<RankReport> all;
-  for (const auto& bytes : reports) all.push_back(from_bytes<RankReport>(bytes, "report"));
-  task->finish(all);
+  const std::vector<RankReport> reports =
+      gather_values(comm, rank_report(worker, comm, orders, host), 0, Tag::kReport,
+                    {step_deadline, "every rank's report"}, "report");
+  if (task != nullptr) task->finish(reports);
 }
 
 RankEnd with_client(const Bootstrap& bootstrap, Communicator& comm, const RankContext& context,

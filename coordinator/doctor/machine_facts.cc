@@ -9,6 +9,7 @@
 
 #include "common/cores.h"
 #include "common/host_name.h"
+#include "common/machine_memory.h"
 #include "coordinator/fleet/interfaces.h"
 #include "kernels/cuda/cuda_ops.h"
 #include "worker/comm/mpi_communicator.h"
@@ -49,8 +50,7 @@ MachineFacts facts_here(bool mpi) {
   facts.cuda = cuda_versions();
   facts.cores = machine_cores();
   facts.usable_cores = usable_cores();
-  facts.memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                 static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  facts.memory = machine_memory();
   read_shared_memory(facts);
   for (const InterfaceAddress& a : interface_addresses()) {
     facts.addresses.push_back({a.interface, a.address, a.loopback});

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "kernels/ops.h"
+#include "worker/comm/gather_values.h"
 #include "worker/comm/nccl/nccl_rows.h"
 
 namespace varve {
@@ -94,10 +95,8 @@ std::vector<PairTrial> try_pairs(Communicator& comm, const Exchange& exchange, W
     }
   }
   std::vector<PairTrial> all;
-  for (const auto& bytes : comm.gather(to_bytes(mine), 0, Tag::kMachines, waiting)) {
-    for (PairTrial& trial : from_bytes<Trials>(bytes, "trials").all) {
-      all.push_back(std::move(trial));
-    }
+  for (const Trials& of_rank : gather_values(comm, mine, 0, Tag::kMachines, waiting, "trials")) {
+    all.insert(all.end(), of_rank.all.begin(), of_rank.all.end());
   }
   // Of a pair, an error before figures: one end may not have noticed.
   std::sort(all.begin(), all.end(), [](const PairTrial& x, const PairTrial& y) {

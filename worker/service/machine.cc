@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "kernels/cuda/cuda_ops.h"
+#include "worker/comm/gather_values.h"
 #include "worker/comm/nccl/nccl_rows.h"
 
 namespace varve {
@@ -113,11 +114,7 @@ RankMachine this_machine(const std::string& host) {
 
 std::vector<RankMachine> survey_machines(Communicator& comm, const std::string& host,
                                          Waiting waiting) {
-  std::vector<RankMachine> machines;
-  for (const auto& bytes : comm.gather(to_bytes(this_machine(host)), 0, Tag::kMachines, waiting)) {
-    machines.push_back(from_bytes<RankMachine>(bytes, "machine"));
-  }
-  return machines;
+  return gather_values(comm, this_machine(host), 0, Tag::kMachines, waiting, "machine");
 }
 
 DeviceChoice choose_devices(std::span<const RankMachine> machines, const DeviceWish& wish) {

@@ -3,6 +3,7 @@
 #include "common/cores.h"
 #include "common/error.h"
 #include "common/wire/archive.h"
+#include "worker/comm/gather_values.h"
 #include "worker/comm/placement.h"
 
 namespace varve {
@@ -29,10 +30,7 @@ bool computes_on_cores(std::string_view backend) {
 
 std::vector<RankDemand> exchange_demands(Communicator& comm, const RankDemand& mine,
                                          Waiting waiting) {
-  Demands all;
-  for (const auto& bytes : comm.gather(to_bytes(mine), 0, Tag::kBootstrap, waiting)) {
-    all.ranks.push_back(from_bytes<RankDemand>(bytes, "threads"));
-  }
+  Demands all{gather_values(comm, mine, 0, Tag::kBootstrap, waiting, "threads")};
   std::vector<std::byte> bytes = to_bytes(all);
   comm.broadcast(bytes, 0, Tag::kBootstrap, waiting);
   all = from_bytes<Demands>(bytes, "threads");
